@@ -10,7 +10,7 @@ use super::bodies::{self, Bodies};
 use super::gaps;
 use super::order::Graph;
 use super::privileges::{common_changes, common_creation, unwanted_defaults};
-use super::{Attribute, Change, Left, Options, What, versions};
+use super::{Attribute, Change, Left, Options, What, meanwhile, versions};
 use crate::effects::ObjectKind;
 use crate::schema::kinds::making::{self, Common, World};
 use crate::schema::kinds::{self, column, constraint, making_of, table, type_change};
@@ -745,7 +745,7 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        bodies::unchecked(statements)
+        bodies::unchecked(meanwhile::in_order(statements, self.world.from))
     }
 
     fn dropped(&self, id: &Id) -> Vec<Sql> {

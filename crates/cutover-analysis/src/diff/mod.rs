@@ -8,6 +8,7 @@ mod bodies;
 mod connect;
 mod gaps;
 mod heirs;
+mod meanwhile;
 mod names;
 mod order;
 mod privileges;

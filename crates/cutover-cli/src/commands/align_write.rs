@@ -224,7 +224,7 @@ fn new_file(project: &Project, file: &Path, sql: &str) -> Result<Written, CliErr
 
 fn tell(app: &App, generated: &Generated, paths: &[String], offset: u32, decided: &Decided) {
     for one in &generated.not_compared {
-        app.output.warn(&visible(&format!("{}:{}: nothing is made of it: {}", one.path, one.line, one.what)));
+        app.output.warn(&visible(&format!("{}:{}: not compared: {}", one.path, one.line, one.what)));
     }
     if !generated.undecided.is_empty() {
         app.output.to_stderr(&undecided(&generated.undecided));

@@ -3,6 +3,7 @@
 use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::models::{Aspect, Column, Default};
 use cutover_analysis::schema::{Id, Object, Schema};
+use cutover_analysis::sql::{quote_ident, quote_literal};
 
 use super::compare::{At, column_of, said_of};
 use super::defaults;
@@ -67,12 +68,21 @@ pub(super) fn compare(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<N
         |schema: &Schema| schema.get(&id(ObjectKind::Default)).and_then(|object| text(object, "expression"));
     let defaults = (default_of(at.expected), default_of(at.there));
     let is_open = open(Aspect::Identity);
-    numbering(column, (expected, there), defaults.clone(), &open, &mut found);
+    let of_column = id(ObjectKind::Column);
+    let numbers = (
+        numbers(at.expected, expected, &of_column, defaults.0.as_deref()),
+        numbers(at.there, there, &of_column, defaults.1.as_deref()),
+    );
+    let foreign = numbers.1.as_ref().filter(|numbers| !at.table.is_exact && numbers.is_foreign());
+    let foreign =
+        foreign.map(|foreign| format!("{name} of {} numbers its rows by {}", at.id.name, foreign.text()));
+    numbering((column, at.table.is_exact), (expected, there), (defaults.clone(), numbers), &open, &mut found);
     if let Some(comment) = &column.comment
         && there.text("comment") != Some(comment)
     {
         found.push(("comment", Some(comment.clone()), text(there, "comment"), "the comment"));
     }
+    at.told.extend(foreign);
     for (code, model, there, what) in found {
         at.differs(code, Some(name), (model, there), place, what);
         at.about(Subject::of_column(code, (at.expected, at.there), &id));
@@ -111,26 +121,70 @@ fn counts(schema: &Schema, column: &Id) -> Option<(Id, String)> {
     own.next().map(|(id, object)| (id.clone(), object.text("type").unwrap_or("bigint").to_owned()))
 }
 
+/// How a column numbers its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Numbers {
+    /// `GENERATED … AS IDENTITY`.
+    Identity(String),
+    /// A sequence that belongs to it.
+    Own,
+    /// Another sequence, by the expression that draws from it.
+    Foreign(String),
+}
+
+impl Numbers {
+    fn text(&self) -> String {
+        match self {
+            Self::Identity(how) => format!("GENERATED {how} AS IDENTITY"),
+            Self::Own => "a sequence of its own".to_owned(),
+            Self::Foreign(expression) => format!("a sequence that is not its own, {expression}"),
+        }
+    }
+
+    fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign(_))
+    }
+
+    /// Whether rows are numbered in the same way, whichever sequence that is.
+    fn are_alike((one, other): &(Option<Self>, Option<Self>)) -> bool {
+        match (one, other) {
+            (Some(Self::Own | Self::Foreign(_)), Some(Self::Own | Self::Foreign(_))) => true,
+            _ => one == other,
+        }
+    }
+}
+
+fn numbers(schema: &Schema, object: &Object, column: &Id, default: Option<&str>) -> Option<Numbers> {
+    if let Some(how) = object.text("identity") {
+        return Some(Numbers::Identity(how.to_owned()));
+    }
+    let expression = default.filter(|text| text.starts_with("nextval("))?;
+    let is_own = counts(schema, column).is_some_and(|(sequence, _)| {
+        [sequence.name_sql(), quote_ident(&sequence.name)]
+            .iter()
+            .any(|name| expression == format!("nextval({}::regclass)", quote_literal(name)))
+    });
+    Some(if is_own { Numbers::Own } else { Numbers::Foreign(expression.to_owned()) })
+}
+
 /// Defaults, and how a column numbers its rows.
 fn numbering(
-    column: &Column,
+    (column, is_exact): (&Column, bool),
     (expected, there): (&Object, &Object),
-    (model, is): (Option<String>, Option<String>),
+    ((model, is), numbers): ((Option<String>, Option<String>), (Option<Numbers>, Option<Numbers>)),
     open: &dyn Fn(Aspect) -> bool,
     found: &mut Vec<(&'static str, Option<String>, Option<String>, &str)>,
 ) {
-    let identity =
-        |object: &Object| object.text("identity").map(|how| format!("GENERATED {how} AS IDENTITY"));
-    let is_next =
-        |default: &Option<String>| default.as_ref().is_some_and(|text| text.starts_with("nextval("));
-    // Which sequence it is counts for nothing here.
-    let numbers = |object: &Object, default: &Option<String>| {
-        identity(object).or_else(|| is_next(default).then(|| "a sequence of its own".to_owned()))
-    };
-    let (by_model, by_it) = (numbers(expected, &model), numbers(there, &is));
-    if by_model.is_some() || by_it.is_some() {
-        if !open(Aspect::Identity) && by_model != by_it {
-            found.push(("column-identity", by_model, by_it, "how it numbers its rows"));
+    let is_any = numbers.0.is_some() || numbers.1.is_some();
+    let are_foreign =
+        [&numbers.0, &numbers.1].iter().all(|one| one.as_ref().is_some_and(Numbers::is_foreign));
+    // Which sequence it is counts for nothing where a model only says that there is one. Where each names one, that is a default.
+    if is_any && !(is_exact && are_foreign) {
+        let same = if is_exact { numbers.0 == numbers.1 } else { Numbers::are_alike(&numbers) };
+        if !open(Aspect::Identity) && !same {
+            let said = |numbers: Option<Numbers>| numbers.map(|numbers| numbers.text());
+            let (model, is) = (said(numbers.0), said(numbers.1));
+            found.push(("column-identity", model, is, "how it numbers its rows"));
         }
         return;
     }

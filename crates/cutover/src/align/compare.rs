@@ -130,6 +130,7 @@ pub(super) fn compare(sides: &Sides<'_>) -> Compared {
         }
         compared.beyond.append(&mut at.told);
         beyond(&at, &mut compared.beyond);
+        partitions(sides, &at, &mut compared.beyond);
         compared.tables.push(AlignedTable {
             name: shown(table),
             label: table.label.clone(),
@@ -242,6 +243,23 @@ pub(super) fn said_of(object: &Object) -> String {
 /// A column of a table, or what belongs to one under its name.
 pub(super) fn column_of(table: &Id, kind: ObjectKind, name: &str) -> Id {
     Id::part(kind, table.schema.clone().unwrap_or_default(), table.name.clone(), name)
+}
+
+/// Partitions of a table that are in no model: they are often made as they are needed.
+fn partitions(sides: &Sides<'_>, at: &At<'_>, told: &mut Vec<String>) {
+    let is_known = |id: &Id| {
+        let is_it = |table: &&Table| id_of(table, sides.default_schema).name == id.name;
+        sides.models.tables.iter().any(|table| is_it(&table))
+    };
+    let of = at.id.name_sql();
+    let parts = at.there.objects.iter().filter(|(id, object)| {
+        id.kind == ObjectKind::Partition && object.text("of") == Some(of.as_str()) && !is_known(id)
+    });
+    let count = parts.count();
+    if count > 0 {
+        let words = crate::report::format::count(count, "partition", "partitions");
+        told.push(format!("{words} of {} in no model", shown(at.table)));
+    }
 }
 
 /// What is there of a table and models cannot say.

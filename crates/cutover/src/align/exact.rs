@@ -20,6 +20,9 @@ const OF_TABLES: [&str; 9] = [
     "name of parent",
 ];
 
+/// What attributes that switch row security are called.
+pub(super) const ROW_SECURITY: &str = "row security";
+
 /// What of a column is said by nothing else.
 const OF_COLUMNS: [&str; 5] = ["sequence", "storage", "compression", "statistics", "options"];
 
@@ -33,7 +36,10 @@ pub(super) fn compare(at: &mut At<'_>) {
     for name in names(expected, there).into_iter().filter(|name| !OF_TABLES.contains(&name.as_str())) {
         let said = (told(expected, &name), told(there, &name));
         at.differs("table-options", None, said, &place, &name);
-        at.about(Subject::attributes(at.id.clone(), &[&name]));
+        // Who sees which rows is nothing to be switched along with the rest.
+        if !name.contains(ROW_SECURITY) {
+            at.about(Subject::attributes(at.id.clone(), &[&name]));
+        }
     }
     for column in &at.table.columns {
         let id = |kind| Id {
@@ -49,9 +55,43 @@ pub(super) fn compare(at: &mut At<'_>) {
             at.differs("column-options", Some(&column.name), said, &column.place, &name);
             at.about(Subject::attributes(id.clone(), &[&name]));
         }
+        heirs(at, (expected, there), column);
         sequences(at, &id, column);
     }
     exclusions(at);
+    partition(at);
+}
+
+/// Whether those that inherit a column take NULL in it: a constraint with a name of its own says that, from 18 on.
+fn heirs(at: &mut At<'_>, (expected, there): (&Object, &Object), column: &cutover_analysis::models::Column) {
+    let is_alone = |object: &Object| object.text("not null").map(|text| text.contains(" NO INHERIT"));
+    if let (Some(model), Some(is)) = (is_alone(expected), is_alone(there))
+        && model != is
+    {
+        let said = |alone: bool| Some(if alone { "NOT NULL NO INHERIT" } else { "NOT NULL" }.to_owned());
+        let what = "whether heirs take NULL";
+        at.differs("column-options", Some(&column.name), (said(model), said(is)), &column.place, what);
+    }
+}
+
+/// Of what it is a partition, and for which rows.
+fn partition(at: &mut At<'_>) {
+    let Some(schema) = at.id.schema.clone() else { return };
+    let id = Id::part(ObjectKind::Partition, schema, at.id.name.clone(), at.id.name.clone());
+    let said = |schema: &Schema| {
+        let object = schema.get(&id)?;
+        let (of, bound) = (object.text("of").unwrap_or_default(), object.text("bound").unwrap_or_default());
+        Some(format!("of {of} {bound}"))
+    };
+    let (model, there) = (said(at.expected), said(at.there));
+    if model == there {
+        return;
+    }
+    let (is_new, place) = (there.is_none(), at.table.place.clone());
+    at.differs("table-options", None, (model, there), &place, "which partition it is");
+    if is_new {
+        at.about(Subject::of_model(id));
+    }
 }
 
 /// Attributes that are not the same.
@@ -122,6 +162,11 @@ fn exclusions(at: &mut At<'_>) {
 pub(super) fn not_valid(at: &At<'_>, told_of: &mut Vec<String>) {
     for (id, object) in at.there.parts_of(&at.id) {
         let is_index = id.kind == ObjectKind::Index && object.has("invalid");
+        let is_open_null = id.kind == ObjectKind::Column
+            && object.text("not null").is_some_and(|text| text.ends_with(" NOT VALID"));
+        if is_open_null {
+            told_of.push(format!("NOT NULL of {id} is not valid: rows that are there may not hold it"));
+        }
         let is_open = id.kind == ObjectKind::Constraint
             && object.text("definition").is_some_and(|text| text.ends_with(" NOT VALID"));
         if is_index {

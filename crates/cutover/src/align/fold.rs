@@ -3,9 +3,10 @@
 //! statement as an example). Pure.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use cutover_analysis::effects::ObjectKind;
-use cutover_analysis::schema::{Id, Object, Schema, Sql};
+use cutover_analysis::schema::{Id, Object, Place, Schema, Sql};
 use cutover_analysis::sql::quote_ident;
 
 /// Folds them; `from` is what is there before.
@@ -69,6 +70,33 @@ fn with_default(statements: &mut Vec<Sql>, column: &Id) {
     statement.hazards.retain(|hazard| *hazard != gap);
     statements.remove(set);
     statements.remove(dropped);
+}
+
+/// Where a type is made anew: from its new name to the end of the old one. In one transaction, since whoever names the type would find
+/// no column of it in between. What runs outside a transaction in between leaves it as it is.
+pub(super) fn made_anew(statements: &[Sql]) -> Vec<RangeInclusive<usize>> {
+    let mut found = Vec::new();
+    for (at, statement) in statements.iter().enumerate() {
+        let Some((name, old)) =
+            statement.text.strip_prefix("ALTER TYPE ").and_then(|rest| rest.split_once(" RENAME TO "))
+        else {
+            continue;
+        };
+        let is_made =
+            statements.get(at + 1).is_some_and(|next| next.text.starts_with(&format!("CREATE TYPE {name} ")));
+        let is_gone = |sql: &Sql| {
+            sql.text
+                .strip_prefix("DROP TYPE ")
+                .is_some_and(|gone| gone == old || gone.ends_with(&format!(".{old}")))
+        };
+        let end = statements.iter().skip(at).position(is_gone).map(|behind| at + behind);
+        if let Some(end) = end.filter(|_| is_made)
+            && statements.iter().skip(at).take(end - at + 1).all(|sql| sql.place != Place::Outside)
+        {
+            found.push(at..=end);
+        }
+    }
+    found
 }
 
 /// Neighbours that change columns of one table become one statement.

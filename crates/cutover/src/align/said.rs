@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use cutover_analysis::effects::{ObjectKind, ObjectRef, effects_of_text};
-use cutover_analysis::models::{Aspect, Check, Column, Enum, Index, Models, Part, Place, Table, Unsupported};
+use cutover_analysis::models::{Check, Column, Enum, Index, Models, Part, Place, Table, Unsupported};
 use cutover_analysis::schema::{Id, Object, Schema};
 
 /// Kinds that are part of what is compared, or come with it.
@@ -85,10 +85,6 @@ fn table(id: &Id, object: &Object, made: &Schema, (place, texts): (&Place, &Text
         is_exact: true,
         ..Table::default()
     };
-    if object.has("inherits") || object.has("partition of") {
-        // Which columns it has is said elsewhere too.
-        table.unstated.insert(Aspect::Columns);
-    }
     for name in object.list("columns") {
         let column = Id {
             kind: ObjectKind::Column,

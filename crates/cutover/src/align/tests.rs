@@ -542,17 +542,60 @@ async fn what_a_table_is_as_a_whole_is_compared_where_all_of_it_is_said() {
             "column-options t.n :1",
         ),
         (
+            "CREATE TABLE p (n int) PARTITION BY RANGE (n);CREATE TABLE t PARTITION OF p FOR VALUES FROM (0) TO (20)",
+            "CREATE TABLE p (n int) PARTITION BY RANGE (n); CREATE TABLE t PARTITION OF p FOR VALUES FROM (0) TO (10)",
+            "table-options t :2",
+        ),
+        (
+            "CREATE TABLE p (n int) PARTITION BY RANGE (n);CREATE TABLE t PARTITION OF p FOR VALUES FROM (0) TO (20)",
+            "CREATE TABLE p (n int) PARTITION BY RANGE (n); CREATE TABLE t (n int)",
+            "table-options t :2",
+        ),
+        (
+            "CREATE TABLE p (n int) PARTITION BY RANGE (n);CREATE TABLE t (n int)",
+            "CREATE TABLE p (n int) PARTITION BY RANGE (n); CREATE TABLE t PARTITION OF p DEFAULT",
+            "table-options t :2",
+        ),
+        (
+            "CREATE TABLE p (n int);CREATE TABLE t () INHERITS (p)",
+            "CREATE TABLE p (n int); CREATE TABLE t (more int) INHERITS (p)",
+            "column-without-model t.more :2",
+        ),
+        (
+            "CREATE SEQUENCE q;CREATE SEQUENCE r;CREATE TABLE t (n bigint DEFAULT nextval('q'))",
+            "CREATE SEQUENCE q; CREATE SEQUENCE r; CREATE TABLE t (n bigint DEFAULT nextval('r'))",
+            "column-default t.n :3",
+        ),
+        (
+            "CREATE TABLE t (n bigserial)",
+            "CREATE SEQUENCE t_n_seq AS smallint MAXVALUE 100; CREATE TABLE t (n bigint NOT NULL DEFAULT nextval('t_n_seq'))",
+            "column-identity t.n :1",
+        ),
+        (
+            "CREATE TABLE t (n bigserial)",
+            "CREATE SCHEMA s; CREATE TABLE s.other (n bigserial); CREATE TABLE t (n bigserial); ALTER TABLE t ALTER n SET DEFAULT nextval('s.other_n_seq')",
+            "column-identity t.n :1",
+        ),
+        (
             "CREATE TABLE t (n int, UNIQUE (n))",
             "CREATE TABLE t (n int); CREATE UNIQUE INDEX u ON t (n); UPDATE pg_index SET indisvalid = false WHERE indrelid = 't'::regclass",
             "unique t :1",
         ),
     ] {
-        let alignment = aligned(&said(&[model]), there).await;
+        let statements: Vec<&str> = model.split(';').collect();
+        let alignment = aligned(&said(&statements), there).await;
         assert_eq!(told(&alignment), [expected], "{model} against {there}: {alignment:?}");
         // The same on both sides is the same.
-        let alignment = aligned(&said(&[model]), model).await;
+        let alignment = aligned(&said(&statements), model).await;
         assert_eq!(told(&alignment), [""; 0], "{model}: {alignment:?}");
     }
+    // More partitions than the models have are no difference, and said.
+    let there = "CREATE TABLE t (n int) PARTITION BY LIST (n); CREATE TABLE more PARTITION OF t DEFAULT";
+    let alignment = aligned(&said(&["CREATE TABLE t (n int) PARTITION BY LIST (n)"]), there).await;
+    assert_eq!(
+        (told(&alignment), alignment.beyond),
+        (vec![], vec!["1 partition of t in no model".to_owned()])
+    );
     let model = said(&["CREATE TABLE t (n int)", "ALTER TABLE t ENABLE ROW LEVEL SECURITY"]);
     assert_eq!(told(&aligned(&model, "CREATE TABLE t (n int)").await), ["table-options t :1"]);
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::schema::{Id, Object, Schema, Value};
 
-use super::decide;
 use super::model::{Difference, Subject};
+use super::{decide, exact};
 
 /// The schema that a migration is to lead to.
 #[derive(Debug)]
@@ -23,8 +23,10 @@ pub(super) fn wanted(
     there: &Schema,
     differences: &[Difference],
     keep: &[String],
+    renamed: &[(String, String)],
 ) -> Wanted {
-    let mut work = Work { expected, wanted: there.clone(), brought: BTreeSet::new(), left: Vec::new() };
+    let mut work =
+        Work { expected, wanted: there.clone(), brought: BTreeSet::new(), left: Vec::new(), keep, renamed };
     // What goes makes room for what comes under its name, and takes along what is over it.
     for difference in differences {
         if let (None, Some(there)) = (&difference.subject.model, &difference.subject.there) {
@@ -55,6 +57,10 @@ struct Work<'a> {
     /// What of the models is there by now.
     brought: BTreeSet<Id>,
     left: Vec<String>,
+    /// What stays although no model has it.
+    keep: &'a [String],
+    /// Values of types that have another name by now, old and new.
+    renamed: &'a [(String, String)],
 }
 
 impl Work<'_> {
@@ -69,6 +75,9 @@ impl Work<'_> {
                 let why = match difference.code {
                     "column-identity" => "the numbers that are given must go on, which takes thought",
                     "column-missing" | "table-missing" => "of what type a column is to be is not understood",
+                    "table-options" if difference.message.contains(exact::ROW_SECURITY) => {
+                        "it opens or closes all rows: write that by hand, with the policies that go with it"
+                    }
                     _ => "there is no statement for it",
                 };
                 self.leave(difference, why);
@@ -95,6 +104,12 @@ impl Work<'_> {
             );
             return self.leave(difference, &why);
         }
+        if let Some(held) = self.held_anew(id, difference) {
+            let why = format!(
+                "the type is made anew for that, and {held}, which is built on it, would be gone meanwhile: take that away first, in a migration of its own"
+            );
+            return self.leave(difference, &why);
+        }
         let needs = self.above(model);
         if let Err(missing) = self.bring(needs) {
             return self.leave(difference, &missing);
@@ -110,6 +125,44 @@ impl Work<'_> {
         if attributes.iter().any(|name| name == "type") {
             self.follow(id);
         }
+    }
+
+    /// What is built on an enum or on a column of it, where the enum has to be made anew: a value goes, or has another place.
+    fn held_anew(&self, id: &Id, difference: &Difference) -> Option<Id> {
+        let (model, there) = (self.expected.get(id)?, self.wanted.get(id)?);
+        if id.kind != ObjectKind::Type || !there.has("values") {
+            return None;
+        }
+        let kept = decide::kept_values(difference, self.expected, &self.wanted, self.keep);
+        let to: Vec<&String> = model.list("values").iter().chain(&kept).collect();
+        let now = |value: &String| {
+            let new = self.renamed.iter().find(|(old, new)| old == value && to.contains(&new));
+            new.map_or_else(|| value.clone(), |(_, new)| new.clone())
+        };
+        let now: Vec<String> = there.list("values").iter().map(now).collect();
+        if to.iter().filter(|value| now.contains(value)).copied().eq(now.iter()) {
+            return None;
+        }
+        let kinds = [
+            ObjectKind::View,
+            ObjectKind::MaterializedView,
+            ObjectKind::Rule,
+            ObjectKind::Policy,
+            ObjectKind::Trigger,
+            ObjectKind::Function,
+            ObjectKind::Procedure,
+            ObjectKind::Aggregate,
+            ObjectKind::Domain,
+        ];
+        let all = &self.wanted.objects;
+        let of_it = all
+            .iter()
+            .filter(|(column, object)| column.kind == ObjectKind::Column && object.needs.contains(id));
+        let of_it: BTreeSet<&Id> = of_it.map(|(column, _)| column).chain([id]).collect();
+        let is_over = |(other, object): &(&Id, &Object)| {
+            kinds.contains(&other.kind) && object.needs.iter().any(|needed| of_it.contains(needed))
+        };
+        all.iter().find(is_over).map(|(other, _)| other.clone())
     }
 
     /// What has to go for another type of a column, and is no part of its table that comes along.

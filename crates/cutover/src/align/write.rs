@@ -100,9 +100,9 @@ pub async fn generate(
     if !undecided.is_empty() {
         return Ok(Generated { undecided, not_compared, ..Generated::default() });
     }
-    let to = wanted::wanted(&built.schema, &from, &differences, &decisions.keep);
     let values: Vec<(String, String)> =
         decisions.values.iter().map(|one| (one.from.clone(), one.to.clone())).collect();
+    let to = wanted::wanted(&built.schema, &from, &differences, &decisions.keep, &values);
     let decided = Decided { renames: &renames, fills: &decisions.fills, values: &values };
     let forward = statements(&from, &to.schema, &decided, &differences);
     let mut generated = Generated {
@@ -116,14 +116,15 @@ pub async fn generate(
     }
     let text = migration(&without_left(forward), &name, "what the models say");
     let (text, fixed, findings) = in_safe_form(&there, text, decisions)?;
-    let written = readable("models", &[("0001_models.sql", &text)])?;
+    let written = readable("models", &[(WRITTEN, &text)])?;
     let undo = |reached: &Schema| {
         migration(&without_left(back(reached, &from, &decided)), "what the models say", &name)
     };
     let run = proof::Run { project, there: &there, written: &written, undo: &undo };
     let Proof { still, failed, undo, back } = proof::prove(&built, &run, &decisions.keep, sandbox).await?;
     generated.still = still;
-    generated.failed = failed;
+    // The file has no name yet.
+    generated.failed = failed.map(|why| why.replace(WRITTEN, "what would be written"));
     generated.sql = text;
     generated.undo = undo;
     generated.back = back;
@@ -172,10 +173,15 @@ fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[
         }
     }
     forward.statements = fold::fold(forward.statements, from);
-    for statement in &mut forward.statements {
+    let as_one = fold::made_anew(&forward.statements);
+    for (at, statement) in forward.statements.iter_mut().enumerate() {
         // Nobody waits for what others do to other tables.
         let is_long = statement.hazards.contains(&hazards::REWRITE);
-        if is_long && matches!(statement.place, Place::Together | Place::NewTransaction) {
+        let is_in_one = as_one.iter().any(|range| range.contains(&at));
+        if is_in_one {
+            let is_first = as_one.iter().any(|range| *range.start() == at);
+            statement.place = if is_first { Place::NewTransaction } else { Place::Together };
+        } else if is_long && matches!(statement.place, Place::Together | Place::NewTransaction) {
             statement.place = Place::Alone;
         }
     }
@@ -308,6 +314,14 @@ fn in_their_order(middle: &mut Schema, from: &Schema, column: &Id) {
     }
 }
 
+/// What is proven, until it has a name.
+const WRITTEN: &str = "0001_models.sql";
+
+/// Rules whose safe form is another object than it was, or than the models say: who may read what, and as whom a function runs, is not
+/// changed along with something else.
+const OTHERS: [&str; 3] =
+    ["view-bypasses-rls", "security-definer-without-search-path", "replace-view-drops-options"];
+
 /// The text in its safe form as `lint --fix` writes it, what was done for that, and what is found still.
 fn in_safe_form(
     there: &Schema,
@@ -323,7 +337,8 @@ fn in_safe_form(
         let both = [("0001_there.sql", before.as_str()), new];
         readable("models", if is_something { &both } else { &both[1..] })
     };
-    let project = files(&text)?;
+    let mut project = files(&text)?;
+    project.lint.turn_off(&OTHERS);
     let last = project.migrations.len().saturating_sub(1);
     let which = Which::OneRun([last].into());
     let mended = fix::mended(&project, &which, &[last].into(), None, 0);
@@ -339,7 +354,8 @@ fn in_safe_form(
 fn with_decisions(text: &str, findings: &[Located], decisions: &Decisions) -> String {
     let dropped: &[&str] = if decisions.drop.is_empty() { &[] } else { &["drop-column", "drop-table"] };
     let is_renamed = !decisions.renames.is_empty() || !decisions.values.is_empty();
-    let renamed: &[&str] = if is_renamed { &["rename-column", "rename-table"] } else { &[] };
+    let renamed: &[&str] =
+        if is_renamed { &["rename-column", "rename-table", "rename-enum-value"] } else { &[] };
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let mut decided: Vec<&Located> = findings
         .iter()

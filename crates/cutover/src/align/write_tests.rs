@@ -265,6 +265,81 @@ const FILLED: &[FilledCase] = &[
     ),
 ];
 
+/// Values of a type that have other names keep their rows, whatever else changes; a type that is made anew is so in one transaction.
+#[tokio::test]
+async fn types_with_other_values_keep_their_rows() {
+    for (model, renamed, drop, rows, then) in [
+        ("'a', 'z'", "value e.b=z", "value e.c", "('a'), ('b')", "(a) (z)"),
+        ("'a', 'z', 'c', 'late'", "value e.b=z", "", "('b'), ('c')", "(c) (z)"),
+        ("'c', 'z', 'a'", "value e.b=z", "", "('b'), ('c')", "(c) (z)"),
+    ] {
+        let there = "CREATE TYPE e AS ENUM ('a', 'b', 'c'); CREATE TABLE t (e e); CREATE TABLE u (e e[])";
+        let model = [
+            format!("CREATE TYPE e AS ENUM ({model})"),
+            "CREATE TABLE t (e e)".into(),
+            "CREATE TABLE u (e e[])".into(),
+        ];
+        let model: Vec<&str> = model.iter().map(String::as_str).collect();
+        let mut decisions = if drop.is_empty() { Decisions::default() } else { dropping(drop) };
+        let Ok(Renamed::Value(value)) = Renamed::parse(renamed) else { panic!("{renamed}") };
+        decisions.values.push(value);
+        let made = generated(&said(&model), there, &decisions).await;
+        assert!(is_clean(&made), "{made:?}");
+        let rows = format!("INSERT INTO t VALUES {rows}; INSERT INTO u VALUES ('{{a,b}}')");
+        let database = applied(there, &rows, &made).await;
+        assert_eq!(
+            database.value("SELECT string_agg(t::text, ' ' ORDER BY t::text) FROM t"),
+            then,
+            "{}",
+            made.sql
+        );
+        assert_eq!(database.value("SELECT e::text FROM u"), "{a,z}");
+        if let Some((_, anew)) = made.sql.split_once("RENAME TO e__old") {
+            let (anew, _) = anew.split_once("DROP TYPE").unwrap();
+            assert!(!anew.contains("new-transaction"), "{}", made.sql);
+        }
+    }
+}
+
+/// What guards rows is not taken away for a while so that a type can be made anew; who sees which rows is not switched along.
+#[tokio::test]
+async fn what_guards_rows_is_not_changed_along() {
+    let there = "CREATE TYPE e AS ENUM ('a', 'b'); CREATE TABLE t (e e);
+        CREATE POLICY own ON t AS RESTRICTIVE USING (e = 'a');";
+    let model = ["CREATE TYPE e AS ENUM ('b', 'a')", "CREATE TABLE t (e e)"];
+    let made = generated(&said(&model), there, &Decisions::default()).await;
+    assert_eq!(made.sql, "");
+    assert!(made.left[0].contains("policy t.own"), "{:?}", made.left);
+    for (there, model) in [("ENABLE", "DISABLE"), ("DISABLE", "ENABLE")] {
+        let there = format!("CREATE TABLE t (n int); ALTER TABLE t {there} ROW LEVEL SECURITY");
+        let model = format!("ALTER TABLE t {model} ROW LEVEL SECURITY");
+        let made = generated(&said(&["CREATE TABLE t (n int)", &model]), &there, &Decisions::default()).await;
+        assert_eq!(made.sql, "");
+        assert!(made.left[0].contains("opens or closes all rows"), "{:?}", made.left);
+    }
+}
+
+/// A key that moves to another column, and a default that goes with NOT NULL: whoever writes meanwhile is not refused.
+#[tokio::test]
+async fn steps_of_a_column_leave_clients_alone() {
+    let decisions = Decisions { drop: vec!["all".into()], ..filling(&["t.b=a"]) };
+    let made = generated(
+        &said(&["CREATE TABLE t (a int, b int PRIMARY KEY)"]),
+        "CREATE TABLE t (a int PRIMARY KEY, b int)",
+        &decisions,
+    )
+    .await;
+    assert!(is_clean(&made), "{made:?}");
+    let made = generated(
+        &said(&["CREATE TABLE t (a text)"]),
+        "CREATE TABLE t (a text NOT NULL DEFAULT 'x')",
+        &dropping("all"),
+    )
+    .await;
+    assert!(is_clean(&made), "{made:?}");
+    assert!(made.sql.find("DROP NOT NULL") < made.sql.find("DROP DEFAULT"), "{}", made.sql);
+}
+
 /// Columns of types that the server has not, or that were not understood: said, and the rest is made.
 #[tokio::test]
 async fn what_cannot_be_made_is_said_and_the_rest_is_made() {

@@ -66,6 +66,14 @@ impl LintSettings {
         Self { everywhere, of_paths, naming: naming(&config.naming, file), apply: at_apply(config, file) }
     }
 
+    /// Rules that do not look at anything, whatever else is said of them.
+    pub(crate) fn turn_off(&mut self, codes: &[&str]) {
+        let known = codes.iter().filter_map(|code| lint::by_code(code));
+        let off: Vec<Choice> = known.map(|about| Choice { code: about.code, severity: None }).collect();
+        self.of_paths.clear();
+        self.everywhere.extend(off);
+    }
+
     /// The rules for a file, by its path relative to the project.
     pub fn selected(&self, path: &str) -> Selected {
         let mut selected = Selected::default();

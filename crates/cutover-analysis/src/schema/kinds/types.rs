@@ -153,51 +153,51 @@ fn labels(values: &[String]) -> String {
 }
 
 fn change(change: &mut Change<'_>) {
-    if let Some(values) = change.take("values") {
-        let (gone, new) = lists(values);
-        let kept: Vec<&String> =
-            change.to.list("values").iter().filter(|value| !new.contains(&value.as_str())).collect();
-        if gone.is_empty() && kept.into_iter().eq(change.from.list("values")) {
-            add_values(change, &new);
-        } else if let Some(renamed) = renamed_values(change) {
-            let alter = format!("ALTER TYPE {}", change.id.name_sql());
-            change.statements.extend(renamed.into_iter().map(|(old, new)| {
-                Sql::new(format!("{alter} RENAME VALUE {} TO {}", quote_literal(old), quote_literal(new)))
-            }));
-        } else if let Some(key) = in_partition_key(change) {
-            change.impossible.push(format!(
-                "its values, now {}: the type is made anew for that, and PostgreSQL changes no column of a partition key ({key})",
-                change.to.list("values").join(", ")
-            ));
-        } else {
-            make_enum_anew(change);
-        }
+    if change.take("values").is_some() {
+        change_values(change);
     }
     if let Some(values) = change.take("attributes") {
         change_attributes(change, &lists(values));
     }
 }
 
-/// The values of an enum that are others in their places, where all of these are known to be the same by another name. That
-/// is never guessed.
-fn renamed_values<'a>(change: &Change<'a>) -> Option<Vec<(&'a str, &'a str)>> {
-    let (from, to) = (change.from.list("values"), change.to.list("values"));
-    if from.len() != to.len() {
-        return None;
+fn change_values(change: &mut Change<'_>) {
+    let renamed = renamed_values(change);
+    let alter = format!("ALTER TYPE {}", change.id.name_sql());
+    for (old, new) in &renamed {
+        let sql = format!("{alter} RENAME VALUE {} TO {}", quote_literal(old), quote_literal(new));
+        change.push(sql);
     }
-    let others: Vec<(&str, &str)> = from
-        .iter()
-        .zip(to)
-        .filter(|(old, new)| old != new)
-        .map(|(old, new)| (old.as_str(), new.as_str()))
-        .collect();
-    let known = |(old, new): &(&str, &str)| {
-        let is_it = |(before, after): &(String, String)| before == old && after == new;
-        change.world.renamed_values.iter().any(is_it)
+    let now = |value: &String| {
+        let is_it = |(old, _): &&(&str, &str)| *old == value.as_str();
+        renamed.iter().find(is_it).map_or_else(|| value.clone(), |(_, new)| (*new).to_owned())
     };
-    let free =
-        |(old, new): &(&str, &str)| !from.iter().any(|one| one == new) && !to.iter().any(|one| one == old);
-    others.iter().all(|pair| known(pair) && free(pair)).then_some(others)
+    let now: Vec<String> = change.from.list("values").iter().map(now).collect();
+    let all = change.to.list("values");
+    let (kept, new): (Vec<&str>, Vec<&str>) =
+        all.iter().map(String::as_str).partition(|value| now.iter().any(|known| known == value));
+    if now == kept {
+        add_values(change, &new);
+    } else if let Some(key) = in_partition_key(change) {
+        change.impossible.push(format!(
+            "its values, now {}: the type is made anew for that, and PostgreSQL changes no column of a partition key ({key})",
+            all.join(", ")
+        ));
+    } else {
+        make_enum_anew(change);
+    }
+}
+
+/// The values of an enum that are known to have another name by now. That is never guessed.
+fn renamed_values<'a>(change: &Change<'a>) -> Vec<(&'a str, &'a str)> {
+    let (from, to) = (change.from.list("values"), change.to.list("values"));
+    let world = change.world;
+    let known = world.renamed_values.iter().map(|(old, new)| (old.as_str(), new.as_str()));
+    let is_renamed = |(old, new): &(&str, &str)| {
+        let has = |list: &[String], value: &str| list.iter().any(|one| one == value);
+        has(from, old) && has(to, new) && !has(from, new) && !has(to, old)
+    };
+    known.filter(is_renamed).collect()
 }
 
 /// A value can be used when the transaction that added it has ended.
