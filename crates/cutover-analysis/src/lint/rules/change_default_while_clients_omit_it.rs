@@ -34,6 +34,10 @@ pub(crate) static RULE: Rule = Rule {
                 "ALTER TABLE orders ADD COLUMN state text NOT NULL DEFAULT ''; ALTER TABLE orders ALTER state DROP DEFAULT;",
             ),
             Example::of("ALTER TABLE orders ALTER COLUMN state SET NOT NULL;"),
+            // With another type a default has to be said anew.
+            Example::of(
+                "ALTER TABLE orders ALTER COLUMN state DROP DEFAULT, ALTER COLUMN state TYPE varchar, ALTER COLUMN state SET DEFAULT 'open';",
+            ),
         ],
     },
     look: Look::Statement(look),
@@ -42,11 +46,15 @@ pub(crate) static RULE: Rule = Rule {
 fn look(site: &Site<'_>, found: &mut Found<'_>) {
     // Of a column that the same statement adds nobody has left out anything yet.
     let added: Vec<&str> = site.added_columns().map(|(column, _)| column.colname.as_str()).collect();
+    let retyped = |column: &str| {
+        let mut commands = site.commands();
+        commands.any(|(command, _)| command.subtype() == Type::AtAlterColumnType && command.name == column)
+    };
     for (command, table) in site.commands() {
         let column = command.name.as_str();
         let is_new =
             || site.is_new(&table) || site.known.is_new_column(&table, column) || added.contains(&column);
-        if command.subtype() != Type::AtColumnDefault || is_new() {
+        if command.subtype() != Type::AtColumnDefault || is_new() || retyped(column) {
             continue;
         }
         let value = if command.def.is_some() { "another value" } else { "NULL, or nothing at all," };
