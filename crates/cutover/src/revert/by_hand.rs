@@ -240,10 +240,12 @@ impl Losses {
             "WITH RECURSIVE uses (oid) AS (
                SELECT reltype FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({})
                UNION
-               SELECT t.oid FROM uses u JOIN pg_catalog.pg_type t
-                   ON t.typelem = u.oid OR t.typbasetype = u.oid
-                   OR EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid AND r.rngsubtype = u.oid)
-                   OR t.typrelid <> 0 AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.atttypid = u.oid AND NOT a.attisdropped))
+               SELECT t.oid FROM uses u, LATERAL (
+                   SELECT oid FROM pg_catalog.pg_type WHERE typelem = u.oid
+                   UNION ALL SELECT oid FROM pg_catalog.pg_type WHERE typbasetype = u.oid
+                   UNION ALL SELECT rngtypid FROM pg_catalog.pg_range WHERE rngsubtype = u.oid
+                   UNION ALL SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+                              WHERE a.atttypid = u.oid AND NOT a.attisdropped AND c.reltype <> 0) t)
              SELECT n.nspname::text, c.relname::text, a.attname::text
                FROM uses u JOIN pg_catalog.pg_attribute a ON a.atttypid = u.oid AND a.attnum > 0 AND NOT a.attisdropped
                JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm') JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
