@@ -174,29 +174,19 @@ pub(super) fn always_fits(from: &str, to: &str) -> bool {
         return false;
     }
     match (from.name.as_str(), to.name.as_str()) {
-        ("smallint", "integer" | "bigint")
-        | ("integer", "bigint")
-        | ("smallint", "real")
-        | ("smallint" | "integer" | "real", "double precision")
+        ("smallint", "integer" | "bigint" | "real" | "double precision")
+        | ("integer", "bigint" | "double precision")
+        | ("real", "double precision")
         | ("macaddr", "macaddr8") => true,
-        ("smallint" | "integer" | "bigint", "numeric") => to.modifier.is_none(),
         ("character" | "character varying", "character") | ("character", "character varying") => {
             keeps_length(&from, &to)
         }
-        (
-            "smallint"
-            | "integer"
-            | "bigint"
-            | "boolean"
-            | "uuid"
-            | "date"
-            | "timestamp without time zone"
-            | "timestamp with time zone"
-            | "time without time zone"
-            | "time with time zone"
-            | "character",
-            "text" | "character varying",
-        ) => to.modifier.is_none(),
+        ("smallint" | "integer" | "bigint", "numeric" | "text" | "character varying")
+        | ("character", "text")
+        | ("boolean" | "uuid" | "date", "text" | "character varying") => to.modifier.is_none(),
+        (time, "text" | "character varying") => {
+            TIMES.contains(&time) && time != "interval" && to.modifier.is_none()
+        }
         (old, new) => old == new && from.modifier == to.modifier,
     }
 }

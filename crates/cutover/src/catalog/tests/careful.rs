@@ -110,7 +110,7 @@ const CASES: &[Case] = &[
         to: "CREATE DOMAIN small AS bigint CHECK (VALUE < 10); CREATE TABLE t (a small, b double precision UNIQUE, c timestamp, d double precision, e numeric(10,2), f integer)",
         rows: "INSERT INTO t VALUES (1, 2, '2020-01-01', 4, 5, 6)",
         says: &[
-            ("ALTER TABLE public.t ALTER COLUMN a TYPE small", &["rewrite", "may-fail"]),
+            ("ALTER TABLE public.t ALTER COLUMN a TYPE public.small", &["rewrite", "may-fail"]),
             ("ALTER TABLE public.t ALTER COLUMN b TYPE double precision", &["rewrite", "may-fail", "data-loss"]),
             ("ALTER TABLE public.t ALTER COLUMN c TYPE timestamp without time zone", &["rewrite", "may-fail"]),
             ("ALTER TABLE public.t ALTER COLUMN d TYPE double precision", &["rewrite", "may-fail", "data-loss"]),
