@@ -9,7 +9,7 @@ use cutover_postgres::session::{Session, Startup};
 use cutover_worker::schema;
 use testkit::Database;
 
-pub(crate) use crate::working::{settings, start, start_with};
+pub(crate) use crate::working::{settings, start};
 
 /// Longest wait for something a test expects to happen. Reaching it is a failure.
 const PATIENCE: Duration = Duration::from_secs(30);

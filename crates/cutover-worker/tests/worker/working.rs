@@ -60,7 +60,7 @@ pub(crate) fn start(options: &ConnectOptions, settings: Settings) -> Working {
     start_with(options, None, settings)
 }
 
-pub(crate) fn start_with(options: &ConnectOptions, project: Option<Project>, settings: Settings) -> Working {
+fn start_with(options: &ConnectOptions, project: Option<Project>, settings: Settings) -> Working {
     let (stop, events) = (Stop::new(), Arc::new(Mutex::new(Vec::new())));
     let (options, asked, told) = (options.clone(), stop.clone(), Arc::clone(&events));
     let task = tokio::spawn(async move {

@@ -50,6 +50,9 @@ struct Row<'a> {
     file: Option<(usize, &'a Migration)>,
 }
 
+/// Whether an applied migration, at its place among them, is asked for.
+type Meant = Box<dyn Fn(usize, &Row<'_>) -> bool>;
+
 impl Row<'_> {
     fn is_repeatable(&self) -> bool {
         self.row.id.version.sort() == VersionSort::Repeatable
@@ -117,7 +120,7 @@ fn asked(
     which: &Which,
     remarks: &mut Vec<String>,
 ) -> Result<Vec<usize>, RevertError> {
-    let meant: Box<dyn Fn(usize, &Row<'_>) -> bool> = match which {
+    let meant: Meant = match which {
         Which::All | Which::Last(_) => Box::new(|_, _| true),
         Which::To(version) => {
             let (limit, migration) = find(project, version)?;
