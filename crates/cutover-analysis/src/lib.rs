@@ -8,5 +8,6 @@ pub mod effects;
 pub mod graph;
 pub mod lint;
 pub mod models;
+pub mod ours;
 pub mod schema;
 pub mod sql;

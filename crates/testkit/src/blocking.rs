@@ -3,8 +3,8 @@
 use cutover_postgres::sandbox::Server;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-/// Runs a future to its end on a thread with a runtime of its own.
-pub(crate) fn block_on<F>(future: F) -> F::Output
+/// Runs a future to its end on a thread with a runtime of its own, from code that may be inside a runtime already.
+pub fn block_on<F>(future: F) -> F::Output
 where
     F: Future + Send,
     F::Output: Send,

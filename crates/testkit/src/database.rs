@@ -1,6 +1,8 @@
 //! A database a test, made from a template where many tests begin alike.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::Server;
@@ -9,6 +11,9 @@ use crate::blocking::{administer, block_on, query, unique};
 use crate::holder::Holder;
 use crate::role::Role;
 use crate::run::{TestServer, server};
+
+/// Longest wait for something a test expects to happen. Reaching it is a failure.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A database on the shared server, dropped at the end of the test. DROP DATABASE waits for every login that is under way
 /// on the server: where several futures share a thread, it is dropped when all of them are done, or it may wait, and keep
@@ -125,11 +130,52 @@ impl Database {
         value.clone().unwrap_or_default()
     }
 
+    /// Runs statements on a thread of their own: the last value, or the SQLSTATE. They wait for no lock for ever.
+    pub fn meanwhile<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        sql: &str,
+    ) -> ScopedJoinHandle<'scope, Result<String, String>> {
+        let sql = format!("SET statement_timeout = '30s'; {sql}");
+        scope.spawn(move || match self.try_rows(&sql) {
+            Ok(rows) => Ok(last(&rows)),
+            Err(error) => Err(error.code().expect("the server's").code().to_owned()),
+        })
+    }
+
+    /// Returns once `sql` has this answer. What it asks for may not be there yet: that is waited for too. Panics where it
+    /// never comes.
+    pub fn becomes(&self, sql: &str, answer: &str) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let found = match self.try_rows(sql) {
+                Ok(rows) => last(&rows),
+                Err(error) => described(&error),
+            };
+            if found == answer {
+                return;
+            }
+            assert!(Instant::now() < give_up, "{sql}: still {found:?}, never {answer:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Returns once so many of its sessions wait for a lock.
+    pub fn until_waiting(&self, sessions: u32) {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        self.becomes(sql, &sessions.to_string());
+    }
+
     /// Makes an ordinary role the owner of the database.
     pub fn give_to(&self, role: &Role) {
         let sql = format!("ALTER DATABASE {} OWNER TO {}", self.name, role.name);
         administer(&self.server, &sql).expect("a new owner");
     }
+}
+
+/// The first value of the last row.
+fn last(rows: &[Vec<Option<String>>]) -> String {
+    rows.last().and_then(|row| row.first().cloned().flatten()).unwrap_or_default()
 }
 
 fn described(error: &tokio_postgres::Error) -> String {

@@ -16,6 +16,7 @@ pub mod proxy;
 mod role;
 mod run;
 
+pub use blocking::block_on;
 pub use catalogue::catalogue_dump;
 pub use database::{Database, database, database_from_template};
 pub use holder::Holder;
@@ -115,4 +116,18 @@ pub fn client_sandbox_options() -> SandboxOptions {
 pub fn private_server(settings: &[(&str, &str)]) -> Sandbox {
     let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Sandbox::start(&SandboxOptions { settings, ..sandbox_options() }).expect("a private server")
+}
+
+/// Kills a server, so that it has no time for a word to anybody, and starts it again.
+pub fn kill_and_restart(server: &mut Sandbox) {
+    let pid = server.pid().and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
+    rustix::process::kill_process(pid.expect("it runs"), rustix::process::Signal::KILL)
+        .expect("it is killed");
+    server.stop_immediately();
+    // Its sessions find out by themselves, and nobody starts beside them.
+    let give_up = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while let Err(error) = server.restart() {
+        assert!(std::time::Instant::now() < give_up, "it does not start again: {error}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
 }

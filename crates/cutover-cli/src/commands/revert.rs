@@ -28,7 +28,7 @@ Each way back and the end of its record are one transaction, under the runner's 
 Examples:
   cutover revert --dry-run             what the last migration's way back is, and what would be lost
   cutover revert 0012
-  cutover revert --to 0009             everything behind 0009
+  cutover revert --to 0009             everything behind 0009, and applied after it
   cutover revert --stage 2.1
   cutover revert --last 3 --allow data-loss
   cutover revert --all --derive failing   past down files that do not work")]
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Exactly these versions
     #[arg(value_name = "VERSION", conflicts_with_all = ["to", "stage", "last", "all"])]
     versions: Vec<String>,
-    /// Everything that is applied behind this version
+    /// Everything that was applied after this version, whatever its folder, or is behind it in its own
     #[arg(long, value_name = "VERSION", conflicts_with_all = ["stage", "last", "all"])]
     to: Option<String>,
     /// Everything of this stage that is applied

@@ -183,6 +183,33 @@ proptest! {
         prop_assert_eq!(ran, expected);
     }
 
+    /// Whatever the policy and wherever the clock goes: no due time is settled twice, and what is left out is said to be.
+    #[test]
+    fn no_policy_settles_twice_or_loses_in_silence(
+        schedule in any_schedule(), start in any_time(), jumps in prop::collection::vec(-90_000_i64..180_000, 1..30),
+        missed in prop::sample::select(&[Missed::Skip, Missed::One, Missed::All][..]), busy in 0_i64..90,
+    ) {
+        let mut due = schedule.next_after(start).unwrap();
+        let mut now = start;
+        for jump in jumps {
+            now += jump * SECOND;
+            if due > now {
+                continue;
+            }
+            let choice = choose(&schedule, missed, due, now - busy * SECOND, now);
+            let following = choice.following.unwrap();
+            match (choice.run, choice.skipped) {
+                (Some(run), None) => prop_assert_eq!(run, due),
+                (Some(run), Some(skipped)) => prop_assert!(missed != Missed::All && due <= skipped && skipped == run - 1),
+                (None, skipped) => prop_assert!(missed == Missed::Skip && skipped.unwrap() >= due),
+            }
+            let settled = choice.run.or(choice.skipped).unwrap();
+            prop_assert!(settled <= now);
+            prop_assert_eq!(schedule.next_after(settled), Some(following));
+            due = following;
+        }
+    }
+
     /// The last due time found in one go is the one found step by step.
     #[test]
     fn the_last_due_time_is_the_last(schedule in any_schedule(), start in any_time(), later in 0_i64..400_000) {

@@ -34,6 +34,15 @@ async fn a_hostile_search_path_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_function_says_where_it_looks_for_names() {
+    let database = prepared().await;
+    let others = "SELECT coalesce(string_agg(oid::regprocedure::text, ' '), '') FROM pg_proc
+                   WHERE pronamespace = 'cutover_worker'::regnamespace
+                     AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp']";
+    assert_eq!(database.value(others), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_are_names() {
     let database = prepared().await;
     let worker = start(&database.options(), settings("w'; DROP TABLE ran; --"));

@@ -10,3 +10,4 @@ mod hostile;
 mod pg_cron;
 mod rights;
 mod support;
+mod working;

@@ -1,5 +1,6 @@
 //! Tables of other tools in a database: found by their names and columns in every schema, and read. Nothing is written.
 
+use cutover_analysis::own_schemas;
 use std::collections::BTreeMap;
 
 use cutover_analysis::effects::ObjectKind;
@@ -117,7 +118,8 @@ pub(crate) struct Row {
 
 /// Every table, or view of one that is kept elsewhere, that has the name of one of theirs, or the one that is named, with its columns, what is beside it in its schema,
 /// and whether it may be read.
-const LOOK: &str = "
+const LOOK: &str = concat!(
+    "
 SELECT n.nspname::text, c.relname::text,
        coalesce((SELECT string_agg(a.attname || chr(31) || format_type(a.atttypid, NULL), chr(30) ORDER BY a.attnum)
                    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), ''),
@@ -127,10 +129,13 @@ SELECT n.nspname::text, c.relname::text,
        has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
        current_user::text
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover')
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")
    AND (CASE WHEN $2::text IS NULL THEN c.relname = ANY ($1::text[])
              ELSE c.relname = $2 AND ($3::text IS NULL OR n.nspname = $3) END)
- ORDER BY 1, 2";
+ ORDER BY 1, 2"
+);
 
 /// What is found under a name.
 struct Candidate {

@@ -1,5 +1,7 @@
 //! Tables that tools of migration keep for themselves: no application has models of them.
 
+use cutover_analysis::ours::is_ours;
+
 /// Their names, and the tool.
 const BOOKKEEPING: &[(&str, &str)] = &[
     ("__diesel_schema_migrations", "Diesel"),
@@ -23,11 +25,8 @@ const BOOKKEEPING: &[(&str, &str)] = &[
     ("sequelizemeta", "Sequelize"),
 ];
 
-/// The schema of cutover's own tables.
-const OWN: &str = "cutover";
-
 /// Whether a table is there for a tool and not for the application.
 pub(super) fn is_bookkeeping(schema: Option<&str>, name: &str) -> bool {
     let name = name.to_lowercase();
-    schema == Some(OWN) || BOOKKEEPING.iter().any(|(known, _)| *known == name)
+    schema.is_some_and(is_ours) || BOOKKEEPING.iter().any(|(known, _)| *known == name)
 }

@@ -2,6 +2,7 @@
 //!
 //! A few plain queries in one snapshot, without expressions being printed but those of check constraints.
 
+use cutover_analysis::own_schemas;
 use std::collections::BTreeMap;
 
 use cutover_analysis::effects::{
@@ -12,7 +13,8 @@ use cutover_postgres::session::{Failure, Session};
 
 use super::{Fields, read_all};
 
-const RELATIONS: &str = "
+const RELATIONS: &str = concat!(
+    "
 SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u',
        c.relispartition AND pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT',
        (SELECT json_agg(a.attname ORDER BY k.at) FROM pg_partitioned_table p
@@ -21,7 +23,10 @@ SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u',
          WHERE p.partrelid = c.oid AND c.relkind = 'p')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relpersistence <> 't'
-   AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'cutover')";
+   AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")"
+);
 
 const COLUMNS: &str = "
 SELECT a.attrelid, a.attname, nullif(n.nspname, 'pg_catalog'), coalesce(e.typname, t.typname), a.atttypmod,

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use cutover_analysis::ours::IN_SQL;
+use cutover_analysis::own_schemas;
 use cutover_analysis::sql::{quote_ident, quote_literal};
 use cutover_postgres::session::{Failure, Session};
 
@@ -69,13 +71,17 @@ const FIRST_NORMAL: u32 = 16384;
 
 /// Relations of people's schemas, each with the object that people know it as part of: an index belongs to its table, the
 /// columns of a composite type to the type.
-const RELATIONS: &str = "
+const RELATIONS: &str = concat!(
+    "
 SELECT c.oid, c.relkind, c.relname,
        CASE c.relkind WHEN 'c' THEN 'pg_catalog.pg_type'::pg_catalog.regclass ELSE 'pg_catalog.pg_class'::pg_catalog.regclass END::oid AS classid,
        CASE WHEN c.relkind = 'c' THEN c.reltype WHEN c.relkind IN ('i', 'I') THEN i.indrelid ELSE c.oid END AS objid
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
- WHERE c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover', 'cutover_worker')";
+ WHERE c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")"
+);
 
 /// The rows of `pg_class` themselves, by the columns that statements set.
 const CLASS: &str = "
@@ -252,8 +258,8 @@ fn query(there: &[(String, bool)]) -> String {
               whole AS MATERIALIZED (
                 SELECT classid, objid, {} AS digest FROM part WHERE objid IS NOT NULL GROUP BY classid, objid)
          SELECT i.type, i.identity, w.digest FROM whole w, LATERAL pg_catalog.pg_identify_object(w.classid, w.objid, 0) i
-          WHERE i.identity IS NOT NULL AND coalesce(i.schema, '') !~ '^(pg_|cutover$|cutover_worker$|information_schema$)'
-            AND NOT (i.type = 'schema' AND i.identity IN ('cutover', 'cutover_worker'))
+          WHERE i.identity IS NOT NULL AND coalesce(i.schema, '') !~ '^pg_' AND coalesce(i.schema, '') NOT IN ('information_schema', {IN_SQL})
+            AND NOT (i.type = 'schema' AND i.identity IN ({IN_SQL}))
          UNION ALL
          SELECT '', o.name, {} FROM ({OTHERS}) AS o (name, words)",
         parts.join(" UNION ALL "),

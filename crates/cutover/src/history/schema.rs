@@ -8,7 +8,7 @@ use super::HistoryError;
 use crate::plan::Target;
 
 /// The schema that holds our tables and nothing else.
-pub const SCHEMA: &str = "cutover";
+pub const SCHEMA: &str = cutover_analysis::ours::HISTORY;
 
 /// Version of the tables this build writes. A database with a higher one is refused, a lower one is upgraded.
 pub const SCHEMA_VERSION: i32 = 2;

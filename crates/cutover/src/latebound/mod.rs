@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use cutover_analysis::effects::{Effects, ObjectKind, ObjectRef, effects_of_text};
+use cutover_analysis::ours::IN_SQL;
 use cutover_analysis::sql::quote_ident;
 use cutover_postgres::session::{Failure, Session};
 
@@ -190,7 +191,7 @@ impl Made {
 
 async fn routines(session: &mut Session) -> Result<Vec<Routine>, Failure> {
     // Bodies that are bound to their objects (prosqlbody, from 14 on) have no text.
-    let sql = "SELECT p.oid, p.oid::pg_catalog.regprocedure::text, l.lanname::text, p.prosrc,
+    let sql = format!("SELECT p.oid, p.oid::pg_catalog.regprocedure::text, l.lanname::text, p.prosrc,
                       pg_catalog.pg_get_functiondef(p.oid),
                       (SELECT pg_catalog.substr(c.of, 13) FROM pg_catalog.unnest(p.proconfig) AS c (of)
                         WHERE c.of LIKE 'search\\_path=%')
@@ -198,12 +199,12 @@ async fn routines(session: &mut Session) -> Result<Vec<Routine>, Failure> {
                  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
                  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
                 WHERE l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p', 'w') AND p.prosrc <> ''
-                  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cutover') AND n.nspname NOT LIKE 'pg\\_temp%'
+                  AND n.nspname NOT IN ('pg_catalog', 'information_schema', {IN_SQL}) AND n.nspname NOT LIKE 'pg\\_temp%'
                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                                    WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
                                      AND d.deptype = 'e')
-                ORDER BY 2";
-    let rows = session.query(sql, &[]).await?;
+                ORDER BY 2");
+    let rows = session.query(&sql, &[]).await?;
     let routine = |row: &cutover_postgres::Row| Routine {
         oid: row.get(0),
         shown: row.get(1),

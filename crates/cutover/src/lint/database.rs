@@ -1,6 +1,7 @@
 //! What a database says to lint: what its tables hold, and what there is of row security, policies, views and functions. Read in
 //! one snapshot, without a row of a table.
 
+use cutover_analysis::own_schemas;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::{Context, Name, ObjectKind, Prepared};
@@ -23,13 +24,17 @@ const PIECES_A_PAGE: u64 = 4;
 
 /// Tables with what they hold, whether they have row security, options of views, and whether an extension brought it. `%SIZE%` is how
 /// many pages its rows have, and `%OUTSIDE%` how many there are of values out of line, where that is asked: which waits for nobody, as it is not asked of what somebody has locked, or wants to.
-const RELATIONS: &str = "
+const RELATIONS: &str = concat!(
+    "
 SELECT n.nspname, c.relname, c.relkind, c.reltuples::int8, c.relpages, %SIZE%, %OUTSIDE%, c.relrowsecurity,
        array_to_string(c.reloptions, E'\\n'),
        EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
-   AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'cutover')";
+   AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")"
+);
 
 const SIZE: &str = "CASE WHEN c.relkind IN ('r', 'm') AND NOT c.oid = ANY (ARRAY(
          SELECT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'))
@@ -48,13 +53,17 @@ SELECT n.nspname, c.relname, p.polname, p.polpermissive, p.polcmd,
  ORDER BY p.polrelid, p.polname";
 
 /// Functions and procedures. `%BODY%` is what they run, where that is asked.
-const ROUTINES: &str = "
+const ROUTINES: &str = concat!(
+    "
 SELECT n.nspname, p.proname, p.prokind = 'p',
        coalesce((SELECT string_agg(format_type(t.type, NULL), ', ' ORDER BY t.n) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY t (type, n)), ''),
        p.prosecdef, (SELECT c.setting FROM unnest(p.proconfig) c (setting) WHERE c.setting LIKE 'search_path=%'), p.provolatile, l.lanname, p.prosrc = '', %BODY%
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
- WHERE p.prokind IN ('f', 'p') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'cutover')
-   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')";
+ WHERE p.prokind IN ('f', 'p') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')"
+);
 
 const TRANSITIONS: &str = "
 SELECT t.name FROM pg_trigger g CROSS JOIN LATERAL (VALUES (g.tgoldtable), (g.tgnewtable)) t (name) WHERE t.name IS NOT NULL";

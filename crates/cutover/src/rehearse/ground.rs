@@ -6,6 +6,7 @@ mod roles;
 mod sample;
 
 use cutover_analysis::effects::{NewForeignKey, ObjectKind, new_foreign_keys};
+use cutover_analysis::ours::IN_SQL;
 use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::sandbox::SandboxOptions;
@@ -214,9 +215,9 @@ async fn of_replay(
 
 /// How many tables there are.
 async fn tables(session: &mut Session) -> Result<u64, RehearseError> {
-    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover')";
-    let done = session.query_text(sql).await?;
+    let sql = format!("SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', {IN_SQL})");
+    let done = session.query_text(&sql).await?;
     Ok(done.scalar().and_then(|count| count.parse().ok()).unwrap_or_default())
 }
 

@@ -1,6 +1,7 @@
 //! What none of the migrations makes and a way back takes along all the same: what it drops by name where it is there, what hangs
 //! on that, what is attached to tables that go, and columns elsewhere that hold values of what goes.
 
+use cutover_analysis::own_schemas;
 use std::collections::BTreeSet;
 
 use cutover_analysis::diff::What;
@@ -240,10 +241,12 @@ impl Losses {
             "WITH RECURSIVE uses (oid) AS (
                SELECT reltype FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({})
                UNION
-               SELECT t.oid FROM uses u JOIN pg_catalog.pg_type t
-                   ON t.typelem = u.oid OR t.typbasetype = u.oid
-                   OR EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid AND r.rngsubtype = u.oid)
-                   OR t.typrelid <> 0 AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.atttypid = u.oid AND NOT a.attisdropped))
+               SELECT t.oid FROM uses u, LATERAL (
+                   SELECT oid FROM pg_catalog.pg_type WHERE typelem = u.oid
+                   UNION ALL SELECT oid FROM pg_catalog.pg_type WHERE typbasetype = u.oid
+                   UNION ALL SELECT rngtypid FROM pg_catalog.pg_range WHERE rngsubtype = u.oid
+                   UNION ALL SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+                              WHERE a.atttypid = u.oid AND NOT a.attisdropped AND c.reltype <> 0) t)
              SELECT n.nspname::text, c.relname::text, a.attname::text
                FROM uses u JOIN pg_catalog.pg_attribute a ON a.atttypid = u.oid AND a.attnum > 0 AND NOT a.attisdropped
                JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm') JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -299,8 +302,11 @@ SELECT DISTINCT 'function', n.nspname::text, p.proname::text, NULL
   FROM needing JOIN pg_catalog.pg_proc p ON classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = objid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace";
 
 /// All that can be dropped by name.
-const NAMED: &str = "
-WITH spaces AS (SELECT oid, nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'cutover')),
+const NAMED: &str = concat!(
+    "
+WITH spaces AS (SELECT oid, nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")),
 relations AS (SELECT c.oid, c.relkind, c.relname::text, s.nspname FROM pg_catalog.pg_class c JOIN spaces s ON s.oid = c.relnamespace),
 usual (catalogue, number, kind, space, name) AS (
     SELECT 'pg_type', t.oid, CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, t.typnamespace, t.typname FROM pg_catalog.pg_type t
@@ -338,7 +344,8 @@ SELECT CASE WHEN kind IN ('function', 'procedure', 'aggregate') THEN 'routine' W
 UNION ALL
 SELECT kind, catalogue, number, 0, kind, NULL, NULL, name FROM plain
 UNION ALL
-SELECT kind, catalogue, number, part, kind, r.nspname, r.relname, name FROM parts JOIN relations r ON r.oid = relation WHERE r.relkind IN ('r', 'p', 'v', 'f', 'c')";
+SELECT kind, catalogue, number, part, kind, r.nspname, r.relname, name FROM parts JOIN relations r ON r.oid = relation WHERE r.relkind IN ('r', 'p', 'v', 'f', 'c')"
+);
 
 /// What is a table's, with kind, schema and name.
 const ATTACHED: &str = "

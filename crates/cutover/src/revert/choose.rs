@@ -13,7 +13,7 @@ use crate::project::Project;
 pub enum Which {
     /// The last applied ones, that many.
     Last(usize),
-    /// All that were applied behind this version in the project's order.
+    /// All that were applied after this version, whatever their folder, and those behind it in its own.
     To(String),
     /// All of a stage.
     Stage(String),
@@ -49,6 +49,9 @@ struct Row<'a> {
     row: &'a Applied,
     file: Option<(usize, &'a Migration)>,
 }
+
+/// Whether an applied migration, at its place among them, is asked for.
+type Meant = Box<dyn Fn(usize, &Row<'_>) -> bool>;
 
 impl Row<'_> {
     fn is_repeatable(&self) -> bool {
@@ -117,29 +120,31 @@ fn asked(
     which: &Which,
     remarks: &mut Vec<String>,
 ) -> Result<Vec<usize>, RevertError> {
-    let meant: Box<dyn Fn(&Row<'_>) -> bool> = match which {
-        Which::All | Which::Last(_) => Box::new(|_| true),
+    let meant: Meant = match which {
+        Which::All | Which::Last(_) => Box::new(|_, _| true),
         Which::To(version) => {
             let (limit, migration) = find(project, version)?;
             let id = migration.id.clone();
-            Box::new(move |one| {
+            let since = rows.iter().position(|one| one.row.id == id);
+            Box::new(move |at, one| {
                 let behind = match one.file {
                     Some((place, _)) => place > limit,
                     None => one.row.id.version.is_ordered() && one.row.id.version > id.version,
                 };
-                one.row.id.root == id.root && behind
+                // Folders have no order among each other but the one in which their files were applied.
+                one.row.id.root == id.root && behind || since.is_some_and(|since| at > since)
             })
         }
         Which::Stage(stage) => {
             let stage = project.stages.get(find_stage(project, stage)?);
             let places = stage.map(|stage| stage.migrations.clone()).unwrap_or_default();
-            Box::new(move |one| one.file.is_some_and(|(place, _)| places.contains(&place)))
+            Box::new(move |_, one| one.file.is_some_and(|(place, _)| places.contains(&place)))
         }
         Which::These(versions) => return these(project, rows, versions),
     };
     let mut places = Vec::new();
     let most = if let Which::Last(count) = which { *count } else { usize::MAX };
-    for (place, one) in rows.iter().enumerate().rev().filter(|(_, one)| meant(one)) {
+    for (place, one) in rows.iter().enumerate().rev().filter(|(place, one)| meant(*place, one)) {
         if places.len() == most {
             break;
         }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::{Code, Event, Kept, ObjectKind, ObjectRef, kept};
+use cutover_analysis::ours::HISTORY;
 use cutover_analysis::schema::Id;
 use cutover_analysis::sql::{parse, quote_literal};
 use cutover_postgres::session::{Failure, Session};
@@ -65,7 +66,7 @@ impl Codes {
     pub(super) async fn read(session: &mut Session) -> Result<Self, Failure> {
         let mut codes = Self::default();
         let runners: Vec<String> = RUNNERS.iter().map(|name| quote_literal(name)).collect();
-        let nodes = NODES.replace("{runners}", &runners.join(", "));
+        let nodes = NODES.replace("{runners}", &runners.join(", ")).replace("{history}", HISTORY);
         for row in session.query_text(&nodes).await?.rows {
             let mut fields = row.into_iter().map(Option::unwrap_or_default);
             let mut next = || fields.next().unwrap_or_default();
@@ -300,14 +301,14 @@ fn fires(event: &str, tags: &[String], text: &str) -> bool {
     is_meant && (tags.is_empty() || tags.iter().any(is_tag))
 }
 
-/// Key, schema, name, label, definition; `unknown` where nothing is known of it, `harmless` where it writes nothing.
+/// The worker's functions are among them: whoever schedules a job by one leaves it there. Key, schema, name, label, definition; `unknown` where nothing is known of it, `harmless` where it writes nothing.
 const NODES: &str = "
 WITH functions AS (
     SELECT p.oid, p.proname, n.nspname, l.lanname, p.prokind, p.provolatile, x.extname
       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang
       LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
       LEFT JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
-     WHERE p.oid >= 16384 AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cutover'))
+     WHERE p.oid >= 16384 AND n.nspname NOT IN ('pg_catalog', 'information_schema', '{history}'))
 SELECT 'f:' || oid, nspname, proname, 'routine ' || CASE WHEN nspname <> 'public' THEN nspname || '.' ELSE '' END || proname,
        CASE WHEN prokind IN ('f', 'p') AND lanname IN ('sql', 'plpgsql') THEN pg_catalog.pg_get_functiondef(oid) END,
        CASE WHEN prokind IN ('a', 'w') THEN 'harmless' WHEN lanname IN ('sql', 'plpgsql') THEN '' WHEN extname IN ({runners}) THEN 'unknown'
@@ -316,11 +317,11 @@ SELECT 'f:' || oid, nspname, proname, 'routine ' || CASE WHEN nspname <> 'public
 UNION ALL
 SELECT CASE c.relkind WHEN 'm' THEN 'm:' ELSE 'r:' END || c.oid, n.nspname, c.relname, CASE WHEN c.relkind IN ('v', 'm') THEN 'view ' || c.relname ELSE '' END, NULL, ''
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.oid >= 16384 AND n.nspname NOT IN ('information_schema', 'cutover')
+ WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.oid >= 16384 AND n.nspname NOT IN ('information_schema', '{history}')
 UNION ALL
 SELECT 'w:' || c.oid, n.nspname, c.relname, '', NULL, ''
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'f', 'v') AND c.oid >= 16384 AND n.nspname NOT IN ('information_schema', 'cutover')
+ WHERE c.relkind IN ('r', 'p', 'f', 'v') AND c.oid >= 16384 AND n.nspname NOT IN ('information_schema', '{history}')
 UNION ALL
 SELECT 't:' || t.oid, '', t.tgname, 'trigger ' || t.tgname || ' of ' || c.relname, NULL, ''
   FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal

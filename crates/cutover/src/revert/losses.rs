@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cutover_analysis::diff::{Attribute, What};
 use cutover_analysis::effects::{ObjectKind, ObjectRef};
+use cutover_analysis::ours::IN_SQL;
 use cutover_analysis::schema::{Id, Object, Schema, Value};
 use cutover_analysis::sql::{quote_ident, quote_literal};
 use cutover_postgres::connect::ConnectOptions;
@@ -208,7 +209,7 @@ impl Losses {
         let name = quote_literal(meant.table.as_ref().unwrap_or(&meant.name));
         let of = |what: &str| match &meant.schema {
             Some(schema) => format!("{what} = {}", quote_literal(schema)),
-            None => format!("{what} !~ '^pg_' AND {what} NOT IN ('information_schema', 'cutover')"),
+            None => format!("{what} !~ '^pg_' AND {what} NOT IN ('information_schema', {IN_SQL})"),
         };
         let relkinds = match kind {
             ObjectKind::Table | ObjectKind::Relation | ObjectKind::Column => "'r', 'p'",
@@ -296,13 +297,13 @@ impl Losses {
 
     /// Whether any table holds rows.
     async fn any_rows(&mut self) -> Result<bool, RevertError> {
-        let tables = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
+        let tables = format!("SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover')
+             WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', {IN_SQL})
                AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
                                 AND d.objid = c.oid AND d.deptype = 'e')
-             ORDER BY c.reltuples DESC, c.relpages DESC";
-        for row in self.session.query_text(tables).await?.rows {
+             ORDER BY c.reltuples DESC, c.relpages DESC");
+        for row in self.session.query_text(&tables).await?.rows {
             let mut fields = row.into_iter().flatten();
             let (Some(schema), Some(table)) = (fields.next(), fields.next()) else { continue };
             let id = Id::new(ObjectKind::Table, schema, table);

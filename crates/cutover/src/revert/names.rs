@@ -1,6 +1,7 @@
 //! What is called how on a throwaway server, by the numbers that PostgreSQL gives to objects: something that has another name
 //! is the same all the same, with all that is in it.
 
+use cutover_analysis::own_schemas;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::diff::{Change, What};
@@ -29,11 +30,14 @@ struct Named {
 pub(crate) struct Names(BTreeMap<Key, Named>);
 
 /// Catalogue, number, column's number, kind, schema, table, name, whether it is inherited, the file of its rows.
-const NAMES: &str = "
+const NAMES: &str = concat!(
+    "
 WITH relations AS (
     SELECT c.oid, c.relkind, c.relispartition, c.relname, n.nspname
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover'))
+     WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    "))
 SELECT 'class', oid, 0, CASE relkind WHEN 'f' THEN 'foreign table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
                                      WHEN 'S' THEN 'sequence' ELSE 'table' END, nspname, NULL, relname, false, CASE WHEN relkind = 'r' THEN pg_catalog.pg_relation_filenode(oid) END
   FROM relations WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
@@ -59,10 +63,15 @@ SELECT 'type', t.oid, 0, CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, 
   FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
   LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
  WHERE (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND c.relkind = 'c') AND n.nspname !~ '^pg_'
-   AND n.nspname NOT IN ('information_schema', 'cutover')
+   AND n.nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")
 UNION ALL
 SELECT 'schema', oid, 0, 'schema', NULL, NULL, nspname, false, NULL
-  FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'cutover')";
+  FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")"
+);
 
 impl Names {
     pub(crate) async fn read(session: &mut Session) -> Result<Self, Failure> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::own_schemas;
 use cutover_analysis::schema::Schema;
 use cutover_analysis::sql::{quote_ident, quote_literal, routine_body, with_database};
 use cutover_postgres::session::{Failure, Session, Startup, StatementOutcome};
@@ -95,8 +96,11 @@ impl Likeness {
         session: &mut Session,
         made: &BTreeSet<(ObjectKind, String)>,
     ) -> Result<Self, Failure> {
-        let schemas = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' \
-                       AND nspname NOT IN ('information_schema', 'cutover') ORDER BY 1";
+        let schemas = concat!(
+            "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', ",
+            own_schemas!(),
+            ") ORDER BY 1"
+        );
         let extensions = "SELECT x.extname::text, n.nspname::text FROM pg_catalog.pg_extension x \
                           JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace WHERE x.oid >= 16384 ORDER BY x.oid";
         let is_made = |kind, name: &String| made.contains(&(kind, name.clone()));

@@ -235,7 +235,7 @@ fn project_text() -> String {
 pub(crate) fn whole() -> Database {
     testkit::database_from_template(&format!("bitstockerz\n{}", project_text()), |template| {
         let options = template.options();
-        blocking(async { applying(&system(), &options).completes().await });
+        testkit::block_on(async { applying(&system(), &options).completes().await });
     })
 }
 
@@ -244,15 +244,9 @@ pub(crate) fn seeded() -> Database {
     let seed = text("data/seed.sql");
     testkit::database_from_template(&format!("bitstockerz seeded\n{}{seed}", project_text()), |template| {
         let options = template.options();
-        blocking(async { applying(&system(), &options).completes().await });
+        testkit::block_on(async { applying(&system(), &options).completes().await });
         template.run(&seed);
     })
-}
-
-/// Runs a future to its end on a thread of its own: templates are built by code that does not wait.
-fn blocking<T: Send>(future: impl Future<Output = T> + Send) -> T {
-    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
-    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
 }
 
 /// Schema of a database as `pg_dump` writes it, without our own.

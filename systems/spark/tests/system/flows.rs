@@ -1,6 +1,6 @@
 //! Reveals and votes, alone and at once: one outcome each, and boosts of exactly 10.
 
-use crate::support::{Spark, meanwhile, noon, until_waiting};
+use crate::support::{Spark, noon};
 
 #[test]
 fn a_reveal_counts_once_and_two_open_the_vote() {
@@ -97,8 +97,8 @@ fn votes_at_once_have_one_outcome() {
         };
         std::thread::scope(|scope| {
             let first = spark.0.hold(&vote(1, one));
-            let second = meanwhile(scope, &spark.0, vote(2, two));
-            until_waiting(&spark.0, "1");
+            let second = spark.0.meanwhile(scope, &vote(2, two));
+            spark.0.until_waiting(1);
             first.lets_go();
             let second = second.join().unwrap();
             // After a pass there is nothing to vote on any more.
@@ -116,8 +116,8 @@ fn reveals_at_once_open_the_vote_once() {
     let reveal = |user: u32| format!("{}SELECT complete_reveal(test.u({user}), '{id}')", noon(0));
     std::thread::scope(|scope| {
         let first = spark.0.hold(&reveal(2));
-        let second = meanwhile(scope, &spark.0, reveal(1));
-        until_waiting(&spark.0, "1");
+        let second = spark.0.meanwhile(scope, &reveal(1));
+        spark.0.until_waiting(1);
         first.lets_go();
         assert!(second.join().unwrap().unwrap().contains("both_revealed"));
     });

@@ -1,6 +1,9 @@
 //! Whatever path and temporary tables a client has, the functions mean the same things.
 
+use cutover_postgres::session::{Session, Startup};
+
 use crate::support::Spark;
+use crate::working::{settings, start};
 
 #[test]
 fn a_hostile_path_and_temporary_tables_change_nothing() {
@@ -58,4 +61,64 @@ fn a_hostile_path_and_temporary_tables_change_nothing() {
     let plain = outcome("");
     assert_eq!(plain.0, "1 spin_active, 2 disconnected");
     assert_eq!(outcome(&traps), plain);
+}
+
+/// The real worker, in a session with such a path, told by a client with such tables; and a job that leaves such tables where it works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_what_the_worker_does() {
+    let spark = Spark::with(2);
+    let mut ours = Session::connect(&spark.0.options(), &Startup::default()).await.unwrap();
+    cutover_worker::schema::ensure(&mut ours).await.unwrap();
+    ours.close().await;
+    let own = ["meta", "job", "fence", "lease", "run", "given"];
+    let own = own.map(|table| format!("CREATE TEMP TABLE {table} (LIKE cutover_worker.{table});")).concat();
+    spark.0.run(
+        "CREATE SCHEMA hostile;
+         CREATE FUNCTION hostile.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT timestamptz ''1999-01-01''';
+         CREATE FUNCTION hostile.pg_backend_pid() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE FUNCTION hostile.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS 'BEGIN RAISE ''hostile''; END';
+         CREATE FUNCTION hostile.no(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+         CREATE FUNCTION hostile.no(bigint, bigint) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+         CREATE FUNCTION hostile.no(timestamptz, timestamptz) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+         CREATE OPERATOR hostile.= (LEFTARG = text, RIGHTARG = text, FUNCTION = hostile.no);
+         CREATE OPERATOR hostile.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = hostile.no);
+         CREATE OPERATOR hostile.<= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = hostile.no);
+         CREATE DOMAIN hostile.timestamptz AS int;
+         CREATE DOMAIN hostile.text AS int;",
+    );
+    let client = format!(
+        "{own} CREATE TEMP TABLE pg_stat_activity (pid int); CREATE TEMP TABLE spark_schedules (name int); CREATE TEMP TABLE status (name int);
+         SET search_path = hostile, pg_temp, public, pg_catalog;"
+    );
+    let registered = format!("{client} SELECT public.setup_schedulers() ->> 'registered'");
+    assert_eq!(spark.0.rows(&registered).last().unwrap()[0].as_deref(), Some("8"));
+    spark.0.run("SELECT queue_join(test.u(1)), queue_join(test.u(2))");
+    // What it works with lies in its own session, in the transaction that its end is recorded in.
+    spark.0.run(&format!(
+        "CREATE FUNCTION public.leaves() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {own}
+             CREATE TEMP TABLE matching_queue (LIKE public.matching_queue); CREATE TEMP TABLE profiles (LIKE public.profiles);
+             CREATE TEMP TABLE pg_stat_activity (pid int);
+             PERFORM public.matching_orchestrator();
+         END $$;
+         SELECT cutover_worker.schedule('matching-orchestrator', '5 seconds', 'SELECT public.leaves()')"
+    ));
+    let mut options = spark.0.options();
+    options.options = Some("-csearch_path=hostile,pg_temp,public,pg_catalog".to_owned());
+    let workers = ["one", "two"].map(|name| start(&options, settings(name)));
+    spark.0.becomes("SELECT count(*) = 8 AND bool_and(next_at IS NOT NULL) FROM cutover_worker.lease", "t");
+    spark.0.run("UPDATE cutover_worker.lease SET next_at = clock_timestamp() WHERE run IS NULL; NOTIFY cutover_worker");
+    spark.0.becomes("SELECT check_scheduler_health() -> 'healthy'", "true");
+    let healthy = format!("{client} SELECT public.check_scheduler_health() -> 'healthy'");
+    assert_eq!(spark.0.rows(&healthy).last().unwrap()[0].as_deref(), Some("true"));
+    for worker in workers {
+        assert_eq!(worker.stops().await.failed, 0);
+    }
+    assert_eq!(spark.states(), "1 paired, 2 paired");
+    assert_eq!(
+        spark.0.value("SELECT count(*) FROM cutover_worker.run WHERE outcome <> 'done' OR attempt > 1"),
+        "0"
+    );
+    let gone = format!("{client} SELECT cutover_worker.unschedule('gender-balancing')");
+    assert_eq!(spark.0.rows(&gone).last().unwrap()[0].as_deref(), Some("t"));
+    assert_eq!(spark.0.value("SELECT count(*) FROM cutover_worker.job"), "7");
 }

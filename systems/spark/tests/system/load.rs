@@ -199,7 +199,7 @@ fn the_lock_is_one_and_dies_with_its_holder() {
     assert_eq!(spark.0.value(kill), "1");
     let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    crate::support::until(&spark.0, held, "0");
+    spark.0.becomes(held, "0");
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(holder)));
     assert_eq!(spark.0.value("SELECT acquire_matching_lock()"), "t");
     // Released by its owner; twice is no error.

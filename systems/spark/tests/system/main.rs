@@ -15,3 +15,7 @@ mod support;
 mod ticks;
 mod timeouts;
 mod watching;
+mod worker;
+#[path = "../../../../crates/cutover-worker/tests/worker/working.rs"]
+#[allow(dead_code, reason = "the worker's own tests use all of it")]
+mod working;

@@ -1,6 +1,6 @@
 //! Who may be matched with whom, in what order, and that two who want the same one get one match.
 
-use crate::support::{Spark, meanwhile, noon, until};
+use crate::support::{Spark, noon};
 
 /// What is never waived: each alone keeps two people apart, in each tier and in `create_match_atomic`, and taking it away lets them meet.
 #[test]
@@ -177,11 +177,10 @@ fn a_race_has_one_winner() {
                 .into_iter()
                 .map(|user| {
                     let sql = format!("{}SELECT pg_advisory_xact_lock_shared(1); SELECT unified_matching_engine(test.u({user}))", noon(0));
-                    meanwhile(scope, &spark.0, sql)
+                    spark.0.meanwhile(scope, &sql)
                 })
                 .collect();
-            until(
-                &spark.0,
+            spark.0.becomes(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
                 "2",
             );

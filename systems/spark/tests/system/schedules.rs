@@ -3,7 +3,7 @@
 
 use crate::support::Spark;
 
-const SCHEDULES: &str = "check-reveal-timeouts 10 seconds, check-vote-timeouts 10 seconds, cleanup-soft-offline 5 seconds, \
+pub(crate) const SCHEDULES: &str = "check-reveal-timeouts 10 seconds, check-vote-timeouts 10 seconds, cleanup-soft-offline 5 seconds, \
     gender-balancing 60 seconds, guardian-queue-consistency 30 seconds, matching-orchestrator 5 seconds, \
     queue-monitoring 30 seconds, queue-size-monitoring 60 seconds";
 

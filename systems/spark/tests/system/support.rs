@@ -1,8 +1,7 @@
 //! What the tests share: databases with everything in them, people, and questions at a moment that the test names.
 
 use std::path::Path;
-use std::thread::{Scope, ScopedJoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cutover::apply::{self, Context, CrashPoints, Request};
 use cutover::plan::select::Selection;
@@ -11,10 +10,11 @@ use cutover::run::{EventSink, Outcome, Run};
 use cutover::stop::Stop;
 use cutover::{Project, SystemClock, migrate};
 use cutover_postgres::connect::ConnectOptions;
+use cutover_postgres::session::{Session, Startup};
 use testkit::Database;
 
 /// Longest wait for something a test expects to happen. Reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn system() -> Project {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -82,6 +82,17 @@ const PEOPLE: &str = "
                           (SELECT string_agg(t::text, '' ORDER BY t::text) FROM public.profiles t),
                           (SELECT string_agg(t::text, '' ORDER BY t::text) FROM public.spark_event_log t))) $$;";
 
+/// Applies everything to an empty database, and brings what the tests call people by.
+pub(crate) fn migrated(url: &str, options: &ConnectOptions) {
+    testkit::block_on(async {
+        let run = migrate(&system(), url).await.unwrap();
+        assert_eq!(run.outcome, Some(Outcome::Completed));
+        let mut session = Session::connect(options, &Startup::default()).await.unwrap();
+        session.execute(PEOPLE).await.unwrap();
+        session.close().await;
+    });
+}
+
 /// A database with everything applied, and a clock that the test sets: each question names its moment, in milliseconds from a noon.
 pub(crate) struct Spark(pub(crate) Database);
 
@@ -98,10 +109,7 @@ impl Spark {
             .chain([PEOPLE.to_owned()])
             .collect();
         let database = testkit::database_from_template(&texts.join("\n"), |template| {
-            let url = template.url();
-            let run = blocking(async { migrate(&project, &url).await.unwrap() });
-            assert_eq!(run.outcome, Some(Outcome::Completed));
-            template.run(PEOPLE);
+            migrated(&template.url(), &template.options());
         });
         database.run(&format!("SELECT test.people({people})"));
         Self(database)
@@ -169,40 +177,4 @@ impl Spark {
 pub(crate) fn noon(millis: u32) -> String {
     let (seconds, millis) = (millis / 1000, millis % 1000);
     format!("SET spark.now = '2026-01-01 12:{:02}:{:02}.{millis:03}+00'; ", seconds / 60, seconds % 60)
-}
-
-/// Runs statements on a thread of their own: the last value, or the SQLSTATE.
-pub(crate) fn meanwhile<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    database: &'scope Database,
-    sql: String,
-) -> ScopedJoinHandle<'scope, Result<String, String>> {
-    scope.spawn(move || match database.try_rows(&format!("SET statement_timeout = '30s'; {sql}")) {
-        Ok(rows) => Ok(rows.last().and_then(|row| row.first()).and_then(Clone::clone).unwrap_or_default()),
-        Err(error) => Err(error.code().unwrap().code().to_owned()),
-    })
-}
-
-/// Returns once so many sessions of the database wait for a lock.
-pub(crate) fn until_waiting(database: &Database, sessions: &str) {
-    until(
-        database,
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        sessions,
-    );
-}
-
-/// Returns once a question has this answer.
-pub(crate) fn until(database: &Database, sql: &str, answer: &str) {
-    let give_up = Instant::now() + PATIENCE;
-    while database.value(sql) != answer {
-        assert!(Instant::now() < give_up, "{sql} never becomes {answer}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Runs a future to its end on a thread of its own: templates are built by code that does not wait.
-fn blocking<T: Send>(future: impl Future<Output = T> + Send) -> T {
-    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
-    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
 }

@@ -113,7 +113,7 @@ pub(crate) fn whole() -> Database {
         .collect();
     testkit::database_from_template(&texts.join("\n"), |template| {
         let url = template.url();
-        let run = blocking(async { migrate(&system(), &url).await.unwrap() });
+        let run = testkit::block_on(async { migrate(&system(), &url).await.unwrap() });
         assert_eq!(run.outcome, Some(Outcome::Completed));
     })
 }
@@ -204,10 +204,4 @@ pub(crate) fn as_role(database: &Database, role: &str, sql: &str) -> Answer {
         }
         Err(error) => Err(error.code().map_or_else(|| error.to_string(), |code| code.code().to_owned())),
     }
-}
-
-/// Runs a future to its end on a thread of its own: templates are built by code that does not wait.
-fn blocking<T: Send>(future: impl Future<Output = T> + Send) -> T {
-    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
-    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
 }

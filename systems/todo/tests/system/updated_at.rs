@@ -1,14 +1,8 @@
 //! `updated_at` says when a row was changed, also when several write at once.
 
-use std::thread::{Scope, ScopedJoinHandle};
-use std::time::{Duration, Instant};
-
 use testkit::Database;
 
 use crate::support::{ALICE, BOB, as_user, with_two_users};
-
-/// Longest wait for something a test expects to happen. Reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn updated_at(database: &Database, table: &str, id: &str) -> String {
     database.value(&format!("SELECT updated_at AT TIME ZONE 'UTC' FROM {table} WHERE id = '{id}'"))
@@ -83,29 +77,6 @@ fn a_new_message_touches_its_conversation_wherever_the_client_looks_for_names() 
     assert_eq!(updated_at(&database, "conversations", ALICE), before);
 }
 
-/// Runs statements on a thread of their own: nothing, or the SQLSTATE.
-fn meanwhile<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    database: &'scope Database,
-    sql: &str,
-) -> ScopedJoinHandle<'scope, Result<(), String>> {
-    let sql = format!("SET statement_timeout = '30s'; {sql}");
-    scope.spawn(move || match database.try_rows(&sql) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.code().unwrap().code().to_owned()),
-    })
-}
-
-/// Returns once so many sessions of the database wait for a lock.
-fn until_waiting(database: &Database, sessions: &str) {
-    let give_up = Instant::now() + PATIENCE;
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while database.value(waiting) != sessions {
-        assert!(Instant::now() < give_up, "nobody waits");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 /// The first began earlier, and is committed while the second waits: the second's time is the later one.
 #[test]
 fn two_messages_for_one_conversation_wait_for_each_other_and_time_goes_on() {
@@ -114,8 +85,8 @@ fn two_messages_for_one_conversation_wait_for_each_other_and_time_goes_on() {
     for _ in 0..3 {
         std::thread::scope(|scope| {
             let first = database.hold(&says(ALICE, ALICE));
-            let second = meanwhile(scope, &database, &second);
-            until_waiting(&database, "1");
+            let second = database.meanwhile(scope, &second);
+            database.until_waiting(1);
             let waited = database.value("SELECT clock_timestamp() AT TIME ZONE 'UTC'");
             first.lets_go();
             second.join().unwrap().unwrap();
@@ -139,10 +110,10 @@ fn statements_that_write_into_the_same_conversations_are_no_deadlock() {
     for held in [ALICE, BOB] {
         std::thread::scope(|scope| {
             let holder = database.hold(&format!("UPDATE conversations SET title = 'x' WHERE id = '{held}'"));
-            let one = meanwhile(scope, &database, &both(ALICE, BOB));
-            until_waiting(&database, "1");
-            let other = meanwhile(scope, &database, &both(BOB, ALICE));
-            until_waiting(&database, "2");
+            let one = database.meanwhile(scope, &both(ALICE, BOB));
+            database.until_waiting(1);
+            let other = database.meanwhile(scope, &both(BOB, ALICE));
+            database.until_waiting(2);
             holder.lets_go();
             one.join().unwrap().unwrap();
             other.join().unwrap().unwrap();
@@ -156,14 +127,14 @@ fn a_message_for_a_user_who_is_being_deleted_waits_and_is_refused() {
     let database = with_two_users();
     std::thread::scope(|scope| {
         let deleting = database.hold(&format!("DELETE FROM users WHERE id = '{ALICE}'"));
-        let message = meanwhile(scope, &database, &says(ALICE, ALICE));
-        until_waiting(&database, "1");
+        let message = database.meanwhile(scope, &says(ALICE, ALICE));
+        database.until_waiting(1);
         deleting.lets_go();
         assert_eq!(message.join().unwrap(), Err("23503".to_owned()));
         // The other way round the deletion waits, and takes the message along.
         let message = database.hold(&says(BOB, BOB));
-        let deleting = meanwhile(scope, &database, &format!("DELETE FROM users WHERE id = '{BOB}'"));
-        until_waiting(&database, "1");
+        let deleting = database.meanwhile(scope, &format!("DELETE FROM users WHERE id = '{BOB}'"));
+        database.until_waiting(1);
         message.lets_go();
         deleting.join().unwrap().unwrap();
     });

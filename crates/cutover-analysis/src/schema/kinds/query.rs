@@ -124,7 +124,10 @@ impl Row<'_> {
 /// The condition that schema `n` is asked for: where none is named, all but PostgreSQL's, the history's and the worker's.
 pub(super) fn in_scope(asked: &Asked<'_>) -> String {
     if asked.schemas.is_empty() {
-        return "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover', 'cutover_worker')".to_owned();
+        return format!(
+            "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', {})",
+            crate::ours::IN_SQL
+        );
     }
     let names: Vec<String> = asked.schemas.iter().map(|schema| quote_literal(schema)).collect();
     format!("n.nspname = ANY (ARRAY[{}]::text[])", names.join(", "))

@@ -2,6 +2,8 @@
 //! taken out again before foreign keys are made, so that the sample keeps every promise that the real database keeps.
 
 use cutover_analysis::effects::{NewForeignKey, ObjectRef};
+use cutover_analysis::ours::IN_SQL;
+use cutover_analysis::own_schemas;
 use cutover_analysis::sql::{quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::session::{Failure, Session, TransactionStatus};
 
@@ -15,16 +17,20 @@ const ROUNDS: usize = 5;
 /// Keys that are asked for at a time.
 const CHUNK: usize = 1_000;
 
-const TABLES: &str = "
+const TABLES: &str = concat!(
+    "
 SELECT n.nspname, c.relname,
        (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '')
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
-   AND n.nspname NOT IN ('information_schema', 'cutover')
+   AND n.nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
                       AND d.objid = c.oid AND d.deptype = 'e')
- ORDER BY 1, 2";
+ ORDER BY 1, 2"
+);
 
 /// Child and parent of each foreign key, its columns on both sides, and how they are compared.
 const KEYS: &str = "
@@ -284,9 +290,11 @@ async fn whole(keys: &[Key], copy: &mut Session, rows: &mut u64) -> Result<(), F
 
 /// Sequences stand where they stand there, as far as they may be read.
 async fn sequences(source: &mut Session, copy: &mut Session) -> Result<(), Failure> {
-    let sql = "SELECT schemaname, sequencename, last_value FROM pg_catalog.pg_sequences
-                WHERE last_value IS NOT NULL AND schemaname <> 'cutover'";
-    for row in source.query_text(sql).await?.rows {
+    let sql = format!(
+        "SELECT schemaname, sequencename, last_value FROM pg_catalog.pg_sequences
+                WHERE last_value IS NOT NULL AND schemaname NOT IN ({IN_SQL})"
+    );
+    for row in source.query_text(&sql).await?.rows {
         let [Some(schema), Some(name), Some(value)] = row.as_slice() else { continue };
         let sequence = quote_literal(&format!("{}.{}", quote_ident(schema), quote_ident(name)));
         // One that was left out is not missed.

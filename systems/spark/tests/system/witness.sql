@@ -1,0 +1,40 @@
+-- Each of the 8 that are scheduled notes in its own transaction that it was called, and fails where it is called beside itself.
+CREATE SCHEMA witness;
+CREATE TABLE witness.called (job text NOT NULL, result jsonb);
+-- A row and no advisory lock: what was committed is seen a moment before such a lock is given back.
+CREATE TABLE witness.one AS SELECT name AS job FROM public.spark_schedules();
+DO $make$
+DECLARE
+    job record;
+BEGIN
+    FOR job IN SELECT name, substring(command FROM '^SELECT public\.(\w+)\(\)$') AS function FROM public.spark_schedules() LOOP
+        EXECUTE format('ALTER FUNCTION public.%I() SET SCHEMA witness', job.function);
+        EXECUTE format(
+            'CREATE FUNCTION public.%1$I() RETURNS jsonb LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+             BEGIN
+                 PERFORM FROM witness.one WHERE job = %2$L FOR UPDATE NOWAIT;
+                 INSERT INTO witness.called VALUES (%2$L, witness.%1$I());
+                 RETURN NULL;
+             END $$', job.function, job.name);
+    END LOOP;
+END $make$;
+-- What must hold whatever was killed: each run that is recorded as done was done once, and nothing else was done.
+CREATE FUNCTION witness.amiss() RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws('; ',
+        (SELECT string_agg(job || ': ' || outcome || ': ' || error, ', ') FROM cutover_worker.run WHERE outcome IN ('failed', 'timed_out')),
+        (SELECT string_agg(job || ' was called ' || called || ' times for ' || done || ' runs', ', ')
+           FROM (SELECT j.name AS job, (SELECT count(*) FROM witness.called c WHERE c.job = j.name) AS called,
+                        (SELECT count(*) FROM cutover_worker.run r WHERE r.job = j.name AND r.outcome = 'done') AS done
+                   FROM cutover_worker.job j) n WHERE called <> done),
+        (SELECT string_agg(job || ' twice for ' || scheduled, ', ')
+           FROM (SELECT job, scheduled FROM cutover_worker.run WHERE outcome = 'done' GROUP BY 1, 2 HAVING count(*) > 1) d))
+$$;
+-- Makes all that nobody runs just now due.
+CREATE FUNCTION witness.all_due() RETURNS void LANGUAGE sql AS $$
+    UPDATE cutover_worker.lease SET next_at = clock_timestamp(), seen_at = NULL WHERE run IS NULL;
+    SELECT pg_notify('cutover_worker', '');
+$$;
+-- How many of the 8 were done again since the run of this number.
+CREATE FUNCTION witness.done_since(bigint) RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(DISTINCT job) FROM cutover_worker.run WHERE id > $1 AND outcome = 'done'
+$$;
