@@ -10,6 +10,7 @@ mod builder;
 mod chosen;
 mod code;
 mod context;
+mod contract;
 mod data;
 mod destroys;
 mod display;
@@ -41,6 +42,7 @@ pub(crate) use context::is_ordinary;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
+pub use contract::{Call, Contract, Guards, Key, Passage, Raised, Returned, Shape, Unknown, contract};
 pub(crate) use data::is_harmless;
 pub use destroys::{Destroys, destroys};
 pub use foreign_keys::{NewForeignKey, new_foreign_keys};
