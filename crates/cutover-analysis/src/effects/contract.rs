@@ -9,7 +9,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{CreateFunctionStmt, Node};
 
 use super::walk;
-use super::{Context, ObjectRef, bodies, effects_of};
+use super::{Context, Event, ObjectRef, bodies, effects_of};
 use crate::sql::conditions;
 use crate::sql::flow::{Block, Flow, Handler, Raise, Step, plpgsql_flow};
 use crate::sql::{Piece, parse};
@@ -26,7 +26,7 @@ pub struct Contract {
     /// Relations that it reads.
     pub reads: Vec<ObjectRef>,
     /// Relations whose rows it writes.
-    pub writes: Vec<ObjectRef>,
+    pub writes: Vec<Write>,
     /// Objects that it makes, changes or drops.
     pub changes: Vec<ObjectRef>,
     /// What it returns, of one that returns JSON: each `RETURN`.
@@ -61,6 +61,17 @@ pub struct Call {
     pub routine: Option<ObjectRef>,
     /// With how many arguments.
     pub arguments: usize,
+    /// The handlers around.
+    pub guards: Guards,
+}
+
+/// Rows that are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The relation.
+    pub relation: ObjectRef,
+    /// What is done to its rows; none where it is emptied, or that is not known.
+    pub event: Option<Event>,
     /// The handlers around.
     pub guards: Guards,
 }
@@ -230,9 +241,13 @@ impl Contract {
             self.not_known("it runs a DO block, which is not looked into", guards);
         }
         found.reads.into_iter().for_each(|relation| add(&mut self.reads, relation));
-        found.writes.into_iter().for_each(|relation| add(&mut self.writes, relation));
         let effects = effects_of(node, &Context::EMPTY);
-        effects.writes.into_iter().for_each(|relation| add(&mut self.writes, relation));
+        let emptied = effects.writes.into_iter().filter(|relation| !found.writes.contains(relation));
+        let emptied: Vec<_> = emptied.map(|relation| (relation, None)).collect();
+        let written = found.changes.into_iter().map(|change| (change.relation, Some(change.event)));
+        for (relation, event) in written.chain(emptied) {
+            add(&mut self.writes, Write { relation, event, guards: guards.clone() });
+        }
         let changed = [effects.creates, effects.alters, effects.drops];
         changed.into_iter().flatten().for_each(|object| add(&mut self.changes, object));
     }

@@ -165,7 +165,9 @@ fn of_call(call: &FuncCall, of: impl Fn(Option<&Node>) -> Shape) -> Shape {
         }
         "jsonb_strip_nulls" | "json_strip_nulls" => match of(call.args.first()) {
             Shape::Object { mut keys, open } => {
-                keys.iter_mut().for_each(|key| key.optional |= key.value.is_none());
+                for key in &mut keys {
+                    key.optional |= key.value.is_none();
+                }
                 Shape::Object { keys, open }
             }
             other => other,
@@ -208,17 +210,24 @@ fn together(left: Shape, right: Shape) -> Shape {
                 }
             }
             if other {
-                all.iter_mut().for_each(|key| key.value = None);
+                forget(&mut all);
             }
             Shape::Object { keys: all, open: open || other }
         }
         (Shape::Object { mut keys, .. }, Shape::NotStated | Shape::Of(_)) => {
-            keys.iter_mut().for_each(|key| key.value = None);
+            forget(&mut keys);
             Shape::Object { keys, open: true }
         }
         (Shape::NotStated | Shape::Of(_), Shape::Object { keys, .. }) => Shape::Object { keys, open: true },
         (Shape::Null, _) | (_, Shape::Null) => Shape::Null,
         _ => Shape::NotStated,
+    }
+}
+
+/// Their values may be others.
+fn forget(keys: &mut [Key]) {
+    for key in keys {
+        key.value = None;
     }
 }
 

@@ -105,6 +105,15 @@ fn named(objects: &[ObjectRef]) -> Vec<String> {
     objects.iter().map(name).collect()
 }
 
+fn written(contract: &Contract) -> Vec<String> {
+    let told = |write: &Write| {
+        format!("{} {:?}", named(std::slice::from_ref(&write.relation)).concat(), write.event)
+    };
+    let mut all: Vec<String> = contract.writes.iter().map(told).collect();
+    all.sort();
+    all
+}
+
 fn calls(contract: &Contract) -> Vec<String> {
     let call = |call: &Call| {
         let caught = call.guards.passage(Some("SP001")) == Passage::Caught;
@@ -135,22 +144,22 @@ fn calls_and_relations_are_found_where_they_stand() {
         names
     };
     assert_eq!(sorted(&found.reads), ["asked", "looked_at", "read_too", "run"]);
-    assert_eq!(sorted(&found.writes), ["app.gone", "emptied", "kept"]);
+    assert_eq!(written(&found), ["app.gone Some(Delete)", "emptied None", "kept Some(Insert)"]);
     assert_eq!(sorted(&found.changes), ["dropped", "pg_temp.made"]);
     assert_eq!(found.unknown, []);
     let sql = contract(
         "CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS $$ UPDATE a SET n = g(n); SELECT n FROM b WHERE h(n, 1) $$",
     );
     assert_eq!(
-        (calls(&sql), named(&sql.reads), named(&sql.writes)),
-        (vec!["g/1".into(), "h/2".into()], vec!["b".into()], vec!["a".into()])
+        (calls(&sql), named(&sql.reads), written(&sql)),
+        (vec!["g/1".into(), "h/2".into()], vec!["b".into()], vec!["a Some(Update)".into()])
     );
     let atomic = contract(
         "CREATE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC INSERT INTO a VALUES (public.g(1)); SELECT n FROM b; END",
     );
     assert_eq!(
-        (calls(&atomic), named(&atomic.reads), named(&atomic.writes)),
-        (vec!["public.g/1".into()], vec!["b".into()], vec!["a".into()])
+        (calls(&atomic), named(&atomic.reads), written(&atomic)),
+        (vec!["public.g/1".into()], vec!["b".into()], vec!["a Some(Insert)".into()])
     );
     let plain = contract("CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN public.g(1)");
     assert_eq!(calls(&plain), ["public.g/1"]);
