@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod conventions;
+mod api;
 mod create;
 mod files;
 mod flyway;
@@ -30,6 +31,8 @@ pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setti
 pub use conventions::{Convention, Stray};
 pub use create::{Body, Created, initialise};
 pub use flyway::DefaultSchema;
+pub use api::Replaces;
+pub(crate) use api::routine_in;
 pub use jobs::{Job, JobPlaces, one_statement};
 pub use problem::{Place, Problem, Problems, ProjectError};
 pub(crate) use vars::Substituted;
@@ -91,6 +94,8 @@ pub struct Project {
     pub checks: Vec<CheckSpec>,
     /// What `cutover worker` runs, in the order of the file.
     pub jobs: Vec<Job>,
+    /// Which call of an old function becomes which call of a new one, in the order of the file.
+    pub replaces: Vec<Replaces>,
     /// SQL files whose statements must return no rows: absolute, sorted.
     pub check_files: Vec<PathBuf>,
     /// Files in migration folders that say something of migrations and are none: lists, settings. Absolute.
