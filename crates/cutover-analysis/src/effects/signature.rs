@@ -47,13 +47,17 @@ pub struct RoutineStatement {
 }
 
 impl RoutineName {
-    /// As `to_regprocedure` reads it; none where the types of the arguments are not said.
-    pub fn procedure(&self) -> Option<String> {
-        let name = match &self.schema {
+    /// Its name without the types, quoted where that is needed.
+    pub fn qualified(&self) -> String {
+        match &self.schema {
             Some(schema) => quote_qualified(schema, &self.name),
             None => quote_ident(&self.name),
-        };
-        Some(format!("{name}({})", self.arguments.as_ref()?.join(", ")))
+        }
+    }
+
+    /// As `to_regprocedure` reads it; none where the types of the arguments are not said.
+    pub fn procedure(&self) -> Option<String> {
+        Some(format!("{}({})", self.qualified(), self.arguments.as_ref()?.join(", ")))
     }
 
     /// Whether both texts may name one routine, where one of them says less.

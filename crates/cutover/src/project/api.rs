@@ -50,8 +50,14 @@ pub(super) fn replaces(configs: Vec<ReplacesConfig>, file: &mut Table) -> Vec<Re
 
 fn named(text: Spanned<String>, key: &str, file: &mut Table) -> Spanned<String> {
     if !text.get_ref().trim().is_empty() && routine_in(text.get_ref()).is_none() {
-        let hint = "for example \"queue_join(uuid, jsonb)\", or \"queue_join\" where there is one of that name".to_owned();
-        file.report(&text.span(), format!("{key} is a function with the types of its arguments, not {:?}", text.get_ref()), Some(hint));
+        let hint =
+            "for example \"queue_join(uuid, jsonb)\", or \"queue_join\" where there is one of that name"
+                .to_owned();
+        file.report(
+            &text.span(),
+            format!("{key} is a function with the types of its arguments, not {:?}", text.get_ref()),
+            Some(hint),
+        );
     }
     text
 }

@@ -11,8 +11,8 @@ use super::config::{self, Config, Origin, Overrides, Settings, Table};
 use super::link::{Known, Names};
 use super::problem::{Problem, Problems, ProjectError};
 use super::{
-    CONFIG_FILE, CheckSpec, DefaultSchema, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files,
-    api, globs, jobs, link, text,
+    CONFIG_FILE, CheckSpec, DefaultSchema, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, api,
+    files, globs, jobs, link, text,
 };
 use crate::align::{CODES, ModelsSettings};
 use crate::lint::LintSettings;

@@ -3,9 +3,9 @@
 //!
 //! Reads files only. It knows nothing of databases, does not parse SQL, and believes nothing a claim says.
 
+mod api;
 pub mod config;
 pub mod conventions;
-mod api;
 mod create;
 mod files;
 mod flyway;
@@ -27,12 +27,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use api::Replaces;
+pub(crate) use api::routine_in;
 pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
 pub use conventions::{Convention, Stray};
 pub use create::{Body, Created, initialise};
 pub use flyway::DefaultSchema;
-pub use api::Replaces;
-pub(crate) use api::routine_in;
 pub use jobs::{Job, JobPlaces, one_statement};
 pub use problem::{Place, Problem, Problems, ProjectError};
 pub(crate) use vars::Substituted;

@@ -292,7 +292,9 @@ impl Catalogue {
     /// Functions that are called when rows of a relation are written.
     pub(super) fn fired(&self, schema: &str, name: &str, event: Option<Event>) -> BTreeSet<usize> {
         let all = self.triggers.get(&(schema.to_owned(), name.to_owned())).into_iter().flatten();
-        all.filter(|(_, bits)| event.is_none_or(|event| Event::of_bits(*bits).contains(&event))).filter_map(|(oid, _)| self.by_oid(oid)).collect()
+        all.filter(|(_, bits)| event.is_none_or(|event| Event::of_bits(*bits).contains(&event)))
+            .filter_map(|(oid, _)| self.by_oid(oid))
+            .collect()
     }
 }
 

@@ -93,7 +93,9 @@ fn take(all: &mut Vec<Maker>, statement: RoutineStatement, place: Place, is_befo
     let RoutineStatement { routine, act } = statement;
     let known = all.iter_mut().rev().find(|maker| maker.name.may_be(&routine));
     match (act, known) {
-        (RoutineAct::Makes { may_replace: true } | RoutineAct::Alters, Some(known)) => known.changed = Some(place),
+        (RoutineAct::Makes { may_replace: true } | RoutineAct::Alters, Some(known)) => {
+            known.changed = Some(place)
+        }
         (RoutineAct::Makes { .. }, _) => {
             all.push(Maker { name: routine, made: place, changed: None, is_before });
         }
@@ -147,7 +149,8 @@ async fn oids(session: &mut Session, texts: &[String]) -> Result<BTreeMap<String
     }
     let quoted: Vec<String> = texts.iter().map(|text| cutover_analysis::sql::quote_literal(text)).collect();
     let sql = format!(
-        "SELECT t, to_regprocedure(t)::oid::text FROM unnest(ARRAY[{}]::text[]) t WHERE to_regprocedure(t) IS NOT NULL",
+        "SELECT t, pg_catalog.to_regprocedure(t)::pg_catalog.oid::pg_catalog.text FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) t \
+         WHERE pg_catalog.to_regprocedure(t) IS NOT NULL",
         quoted.join(", ")
     );
     let rows = match session.query_text(&sql).await {
@@ -187,9 +190,18 @@ mod tests {
         }
         let told: Vec<_> = all
             .iter()
-            .map(|maker| (maker.name.procedure().unwrap(), maker.made.line, maker.changed.as_ref().map(|place| place.line)))
+            .map(|maker| {
+                (
+                    maker.name.procedure().unwrap(),
+                    maker.made.line,
+                    maker.changed.as_ref().map(|place| place.line),
+                )
+            })
             .collect();
-        assert_eq!(told, [("s.g(pg_catalog.int4)".to_owned(), 1, Some(5)), ("f(pg_catalog.text)".to_owned(), 7, Some(8))]
-            .map(|(name, made, changed)| (name.replace("pg_catalog.text", "text"), made, changed)));
+        assert_eq!(
+            told,
+            [("s.g(pg_catalog.int4)".to_owned(), 1, Some(5)), ("f(pg_catalog.text)".to_owned(), 7, Some(8))]
+                .map(|(name, made, changed)| (name.replace("pg_catalog.text", "text"), made, changed))
+        );
     }
 }

@@ -5,6 +5,8 @@ mod catalogue;
 mod errors;
 mod makers;
 mod replaced;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -165,7 +167,9 @@ pub(super) async fn gather(
     }
     // Names mean here what they mean to the project's sessions.
     let mut session = Session::connect(options, &Startup::default()).await?;
-    let path = session.query_text("SELECT to_json(current_schemas(false))::text").await?;
+    let path = session
+        .query_text("SELECT pg_catalog.to_json(pg_catalog.current_schemas(false))::pg_catalog.text")
+        .await?;
     let path: Vec<String> = serde_json::from_str(path.scalar().unwrap_or_default()).unwrap_or_default();
     let found = async {
         let mut reading = inspect::connect(options, None).await?;
@@ -186,7 +190,8 @@ pub(super) async fn gather(
     let bodies = Bodies::of(&catalogue, ours.iter().copied());
     let mut api = ApiNote::default();
     for at in &ours {
-        let (Some(routine), Some(maker), Some(body)) = (catalogue.get(*at), makers.get(at), bodies.get(*at)) else {
+        let (Some(routine), Some(maker), Some(body)) = (catalogue.get(*at), makers.get(at), bodies.get(*at))
+        else {
             continue;
         };
         let note = function(&catalogue, &bodies, (*at, routine, body), maker, &calls.becomes(*at));
@@ -214,7 +219,8 @@ fn function(
         places.iter().filter_map(|at| Some(catalogue.get(*at)?.signature())).collect()
     };
     let path = |setting: &&String| setting.starts_with("search_path=");
-    let search_path = routine.settings.iter().find(path).and_then(|setting| setting.strip_prefix("search_path="));
+    let search_path =
+        routine.settings.iter().find(path).and_then(|setting| setting.strip_prefix("search_path="));
     let settings = routine.settings.iter().filter(|setting| !path(setting)).cloned().collect();
     let changes: BTreeSet<String> = body.contract.changes.iter().map(ToString::to_string).collect();
     let (errors, unknown) = leaving(catalogue, bodies, at);

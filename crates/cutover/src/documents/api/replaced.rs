@@ -63,7 +63,9 @@ impl Calls {
     /// The old calls that become this one.
     pub(super) fn becomes(&self, new: usize) -> Vec<String> {
         let pairs = self.places.iter().zip(&self.notes).filter(|((_, at), _)| *at == Some(new));
-        pairs.map(|(_, note)| note.before.as_ref().map_or(&note.old, |side| &side.signature).clone()).collect()
+        pairs
+            .map(|(_, note)| note.before.as_ref().map_or(&note.old, |side| &side.signature).clone())
+            .collect()
     }
 }
 
@@ -136,7 +138,10 @@ async fn named(
 fn differences(old: &Routine, new: &Routine) -> Vec<String> {
     let mut all = Vec::new();
     if (old.kind == "procedure") != (new.kind == "procedure") {
-        all.push(if new.kind == "procedure" { "it is called by CALL" } else { "it is called in a query" }.to_owned());
+        all.push(
+            if new.kind == "procedure" { "it is called by CALL" } else { "it is called in a query" }
+                .to_owned(),
+        );
     }
     let inputs = |routine: &Routine| -> Vec<Argument> {
         let is_given = |argument: &&Argument| matches!(argument.mode.as_str(), "i" | "b" | "v");
@@ -148,7 +153,8 @@ fn differences(old: &Routine, new: &Routine) -> Vec<String> {
             (Some(before), Some(after)) => argument(at + 1, before, after, &mut all),
             (None, Some(after)) => {
                 let default = after.default.as_ref();
-                let how = default.map_or("must be given".to_owned(), |text| format!("need not be given (default {text})"));
+                let how = default
+                    .map_or("must be given".to_owned(), |text| format!("need not be given (default {text})"));
                 all.push(format!("argument {}, {}, is new and {how}", at + 1, told(after)));
             }
             (Some(before), None) => all.push(format!("argument {}, {}, is gone", at + 1, told(before))),
@@ -166,12 +172,15 @@ fn argument(number: usize, before: &Argument, after: &Argument, all: &mut Vec<St
     if before.kind != after.kind {
         all.push(format!("argument {number} is {} instead of {}", told(after), told(before)));
     } else if before.name != after.name {
-        let name = |name: &str| if name.is_empty() { "no name".to_owned() } else { format!("the name {name}") };
+        let name =
+            |name: &str| if name.is_empty() { "no name".to_owned() } else { format!("the name {name}") };
         all.push(format!("argument {number} has {} instead of {}", name(&after.name), name(&before.name)));
     }
     match (&before.default, &after.default) {
         (Some(_), None) => all.push(format!("argument {number} must be given")),
-        (Some(old), Some(new)) if old != new => all.push(format!("the default of argument {number} is {new} instead of {old}")),
+        (Some(old), Some(new)) if old != new => {
+            all.push(format!("the default of argument {number} is {new} instead of {old}"))
+        }
         _ => {}
     }
 }
