@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::catalog::{Fields, read_all};
 
-/// Routines of everybody but PostgreSQL and cutover, by their names.
+/// Routines of everybody but PostgreSQL and cutover.
 const ROUTINES: &str = "
 SELECT p.oid::text, n.nspname, p.proname, p.prokind, l.lanname,
        coalesce((SELECT string_agg(format_type(a.t, NULL), ', ' ORDER BY a.i) FROM unnest(p.proargtypes) WITH ORDINALITY a(t, i)), ''),
@@ -31,8 +31,7 @@ SELECT p.oid::text, n.nspname, p.proname, p.prokind, l.lanname,
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
   LEFT JOIN pg_depend m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid AND m.deptype = 'e' AND m.refclassid = 'pg_extension'::regclass
  WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover', 'cutover_worker')
-   AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')
- ORDER BY n.nspname COLLATE \"C\", p.proname COLLATE \"C\", 6 COLLATE \"C\"";
+   AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')";
 
 /// What PostgreSQL itself has by these names: functions, and types, which look like them in a cast.
 const OWN_NAMES: &str = "
@@ -145,8 +144,10 @@ pub(super) async fn read(session: &mut Session, path: Vec<String>) -> Result<Cat
     let [routines, own, relations, triggers] =
         read_all(session, [ROUTINES, OWN_NAMES, RELATIONS, TRIGGERS]).await?;
     let mut all = Catalogue { path, ..Catalogue::default() };
-    for (at, row) in routines.into_iter().enumerate() {
-        let routine = routine(&mut Fields::new(row));
+    let mut routines: Vec<Routine> = routines.into_iter().map(|row| routine(&mut Fields::new(row))).collect();
+    let name = |one: &Routine| (one.schema.clone(), one.name.clone(), one.types.clone());
+    routines.sort_by_cached_key(name);
+    for (at, routine) in routines.into_iter().enumerate() {
         all.by_oid.insert(routine.oid.clone(), at);
         all.by_name.entry(routine.name.clone()).or_default().push(at);
         all.routines.push(routine);
