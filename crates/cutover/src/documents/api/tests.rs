@@ -194,8 +194,8 @@ async fn old_calls_stand_beside_new_ones_or_do_not_resolve() {
     assert_eq!(
         documents.unresolved(),
         [
-            "cutover.toml:9: old = \"old_gone\" does not resolve: there is no function of this name",
-            "cutover.toml:12: new = \"app.nowhere(int)\" does not resolve: there is no such function",
+            "cutover.toml:10: old = \"old_gone\" does not resolve: there is no function of this name",
+            "cutover.toml:13: new = \"app.nowhere(int)\" does not resolve: there is no such function",
         ]
     );
     let left: Vec<&str> =
