@@ -149,13 +149,22 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
         script,
         api,
     };
-    let mut unresolved = context.api.unresolved();
-    unresolved.iter_mut().for_each(|line| found.secrets.star_in(line));
-    let mut context = without_secrets(serde_json::to_value(&context)?, &found.secrets);
+    finished(&context, erd, &found.secrets, &api_secrets)
+}
+
+/// The context as a value, without what is not to be shown.
+fn finished(
+    context: &Context,
+    diagram: Option<Erd>,
+    secrets: &Secrets,
+    of_api: &Secrets,
+) -> Result<Documents, DocumentsError> {
+    let unresolved = context.api.unresolved().iter().map(|line| secrets.star(line)).collect();
+    let mut context = without_secrets(serde_json::to_value(context)?, secrets);
     if let Some(api) = context.get_mut("api") {
-        star(api, &api_secrets);
+        star(api, of_api);
     }
-    Ok(Documents { context, diagram: erd, unresolved })
+    Ok(Documents { context, diagram, unresolved })
 }
 
 /// What clients may call of what the applied migrations made.

@@ -75,7 +75,6 @@ async fn the_document_says_what_the_catalogue_has() {
     let database = live(&project).await;
     let text = document(&project, &database).await;
     assert_eq!(document(&project, &database).await, text);
-    std::fs::write("/tmp/API.md", &text).unwrap();
 
     let rows = database.rows(CATALOGUE);
     let functions = table(&text, "## Functions");

@@ -50,6 +50,7 @@ SELECT n.nspname, c.relname, t.tgfoid::text, t.tgtype::text
 
 /// A function, procedure or aggregate.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "as the catalogue has them")]
 pub(super) struct Routine {
     pub(super) oid: String,
     pub(super) schema: String,

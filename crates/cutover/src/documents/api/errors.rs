@@ -121,17 +121,13 @@ fn add(to: &mut BTreeMap<Leaving, bool>, leaving: Leaving, passage: Passage, per
         Passage::Perhaps => true,
         Passage::Leaves => perhaps,
     };
-    match to.get_mut(&leaving) {
-        Some(known) => {
-            let is_plain = *known && !perhaps;
-            *known &= perhaps;
-            is_plain
-        }
-        None => {
-            to.insert(leaving, perhaps);
-            true
-        }
+    if let Some(known) = to.get_mut(&leaving) {
+        let is_plain = *known && !perhaps;
+        *known &= perhaps;
+        return is_plain;
     }
+    to.insert(leaving, perhaps);
+    true
 }
 
 impl Body {

@@ -94,7 +94,7 @@ fn take(all: &mut Vec<Maker>, statement: RoutineStatement, place: Place, is_befo
     let known = all.iter_mut().rev().find(|maker| maker.name.may_be(&routine));
     match (act, known) {
         (RoutineAct::Makes { may_replace: true } | RoutineAct::Alters, Some(known)) => {
-            known.changed = Some(place)
+            known.changed = Some(place);
         }
         (RoutineAct::Makes { .. }, _) => {
             all.push(Maker { name: routine, made: place, changed: None, is_before });

@@ -179,7 +179,7 @@ fn argument(number: usize, before: &Argument, after: &Argument, all: &mut Vec<St
     match (&before.default, &after.default) {
         (Some(_), None) => all.push(format!("argument {number} must be given")),
         (Some(old), Some(new)) if old != new => {
-            all.push(format!("the default of argument {number} is {new} instead of {old}"))
+            all.push(format!("the default of argument {number} is {new} instead of {old}"));
         }
         _ => {}
     }

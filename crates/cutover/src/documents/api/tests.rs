@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use testkit::markdown::table;
 
+use crate::documents::Documents;
 use crate::documents::tests::{NAME, are_well_formed, found, project, text_of};
 
 const CONFIG: &str = "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n[[stage]]\nid = \"core\"\n[[stage.migration]]\nversion = \"0001\"\n";
@@ -54,8 +55,8 @@ CREATE FUNCTION app.rows(VARIADIC ns int[]) RETURNS TABLE (n int, m text) LANGUA
 CREATE AGGREGATE app.total(int) (sfunc = int4pl, stype = int);
 ";
 
-#[tokio::test]
-async fn what_the_catalogue_and_the_bodies_say_is_in_it() {
+/// The documents of a project whose files are these, applied; with its folder and its database.
+async fn whole() -> (tempfile::TempDir, testkit::Database, Documents) {
     let second = "\nCREATE OR REPLACE FUNCTION app.check_it(n int, m app.mood DEFAULT 'a') RETURNS int LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER
         PARALLEL SAFE SET search_path = app, pg_temp SET work_mem = '1MB' AS $$ BEGIN IF n < 0 THEN
         RAISE EXCEPTION '% is below 0', n USING ERRCODE = 'AP001', HINT = 'Count up.'; END IF; RETURN n; END $$;";
@@ -71,6 +72,12 @@ async fn what_the_catalogue_and_the_bodies_say_is_in_it() {
     // What is not there any more is none of it.
     database.run("DROP FUNCTION later()");
     let documents = found(&project, &database).await;
+    (folder, database, documents)
+}
+
+#[tokio::test]
+async fn what_the_catalogue_says_is_in_it() {
+    let (_folder, database, documents) = whole().await;
     let api = &documents.context()["api"];
     let check = named(api, "functions", "app.check_it(integer, app.mood)");
     let owner = database.value("SELECT current_user");
@@ -97,7 +104,13 @@ async fn what_the_catalogue_and_the_bodies_say_is_in_it() {
         json!({"name": "m", "mode": "IN", "type": "app.mood", "default": "'a'::app.mood"})
     );
     assert_eq!(check["errors"][0]["hint"], "Count up.");
+}
 
+#[tokio::test]
+async fn what_the_bodies_say_is_in_it() {
+    let (folder, database, documents) = whole().await;
+    let api = &documents.context()["api"];
+    let owner = database.value("SELECT current_user");
     let add = named(api, "functions", "app.add(integer, bigint)");
     assert_eq!((&add["kind"], &add["arguments"][1]["mode"]), (&json!("procedure"), &json!("INOUT")));
     assert_eq!((&add["reads"], &add["writes"]), (&json!(["app.t"]), &json!(["app.t"])));
