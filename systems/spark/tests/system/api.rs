@@ -86,7 +86,7 @@ async fn the_document_says_what_the_catalogue_has() {
     );
     for row in rows {
         let cell: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
-        let [signature, call, result, language, volatility, path, settings, arguments, name] = &cell[..]
+        let [signature, whole, result, language, volatility, path, settings, arguments, name] = &cell[..]
         else {
             panic!()
         };
@@ -97,7 +97,7 @@ async fn the_document_says_what_the_catalogue_has() {
         assert_eq!((&listed["Result"], listed["Kind"].as_str()), (result, "function"), "{signature}");
         let said = said(&text, signature);
         for (what, value) in [
-            ("Call", call),
+            ("Call", whole),
             ("Result", result),
             ("Language", language),
             ("Volatility", volatility),
