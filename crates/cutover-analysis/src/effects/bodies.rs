@@ -18,7 +18,7 @@ use crate::sql::{Branch, Declared, Parsed, Piece, declared_types, parse, plpgsql
 const BLOCK: &str = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql";
 
 /// A longer body is not looked into.
-const LONGEST: usize = 256 * 1024;
+pub(super) const LONGEST: usize = 256 * 1024;
 
 pub(super) fn function(create: &CreateFunctionStmt, to: &mut Builder) {
     if let Some(body) = create.sql_body.as_deref() {
@@ -204,7 +204,7 @@ pub(crate) fn ends_transaction(block: &DoStmt) -> bool {
 }
 
 /// The first text of an option: a body is a list of one.
-fn text_of<'a>(options: &'a [Node], name: &str) -> Option<&'a str> {
+pub(super) fn text_of<'a>(options: &'a [Node], name: &str) -> Option<&'a str> {
     let option = options.iter().filter_map(relations::definition).find(|option| option.defname == name)?;
     match option.arg.as_deref()?.node.as_ref()? {
         NodeEnum::List(list) => names::text(list.items.first()?),
@@ -213,7 +213,7 @@ fn text_of<'a>(options: &'a [Node], name: &str) -> Option<&'a str> {
     }
 }
 
-fn language(options: &[Node]) -> Option<String> {
+pub(super) fn language(options: &[Node]) -> Option<String> {
     text_of(options, "language").map(str::to_lowercase)
 }
 
@@ -343,7 +343,7 @@ fn late(found: &Found, why: &str, to: &mut Builder) {
 }
 
 /// The signature with types of PostgreSQL's own: the parser of bodies needs the names and which of them are results.
-fn head(create: &CreateFunctionStmt) -> String {
+pub(super) fn head(create: &CreateFunctionStmt) -> String {
     let mut inputs = Vec::new();
     let mut columns = Vec::new();
     for node in &create.parameters {

@@ -10,6 +10,7 @@ mod builder;
 mod chosen;
 mod code;
 mod context;
+mod contract;
 mod data;
 mod destroys;
 mod display;
@@ -29,6 +30,7 @@ mod routines;
 mod server;
 mod server_wide;
 mod session;
+mod signature;
 mod types;
 mod unparsed;
 pub(crate) mod walk;
@@ -41,6 +43,7 @@ pub(crate) use context::is_ordinary;
 pub use context::{
     CheckConstraint, Column, Context, DataType, Event, Follow, ForeignKey, Index, Name, Reaction, Relation,
 };
+pub use contract::{Call, Contract, Guards, Key, Passage, Raised, Returned, Shape, Unknown, Write, contract};
 pub(crate) use data::is_harmless;
 pub use destroys::{Destroys, destroys};
 pub use foreign_keys::{NewForeignKey, new_foreign_keys};
@@ -52,6 +55,7 @@ pub use model::{
 pub use reach::reaches_beyond;
 pub use renamed::{only_renames, renamed_values};
 pub use server_wide::{ServerWide, server_wide};
+pub use signature::{RoutineAct, RoutineName, RoutineStatement, routine_statements};
 
 pub(crate) use bodies::{Part, each_part as each_part_of_block, ends_transaction, made_at_run_time};
 pub(crate) use locks::{Volatility, volatility, volatility_where};

@@ -26,6 +26,8 @@ pub(crate) struct Found {
     pub(crate) routines: Vec<ObjectRef>,
     /// The same with those of `pg_catalog`.
     pub(crate) called: Vec<ObjectRef>,
+    /// With how many arguments each of `called` is.
+    pub(crate) arguments: Vec<usize>,
     pub(crate) types: Vec<ObjectRef>,
     /// Operators, without their schemas.
     pub(crate) operators: Vec<SmolStr>,
@@ -291,6 +293,7 @@ impl Walk for protobuf::FuncCall {
             }
         }
         found.called.push(object.clone());
+        found.arguments.push(self.args.len());
         found.routines.push(object);
     }
 }

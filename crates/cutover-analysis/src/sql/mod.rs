@@ -4,9 +4,11 @@
 
 mod arguments;
 mod columns;
+pub(crate) mod conditions;
 mod depth;
 mod directive;
 mod ffi;
+pub(crate) mod flow;
 mod headers;
 mod index_text;
 mod item;
@@ -23,6 +25,7 @@ mod splitter;
 pub(crate) mod tokens;
 
 pub use columns::{CopiedSecrets, KnownColumns, TableColumn};
+pub use conditions::condition_name;
 pub use directive::DIRECTIVES;
 pub use index_text::index_definition;
 pub use item::{Directive, Item, Place, Span, SplitError, Statement, Unterminated};

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ffi::CString;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::depth::json_nesting;
 use super::ffi;
@@ -84,6 +84,22 @@ impl Body {
 /// # Errors
 /// Why it cannot be found, in words.
 pub(crate) fn plpgsql_body(head: &str, body: &str) -> Result<Body, String> {
+    with_tree(head, body, |tree| {
+        let mut found = Body::default();
+        collect("", tree, &mut found);
+        found
+    })
+}
+
+/// Reads the tree of a body, on a stack that is large enough for it.
+///
+/// # Errors
+/// Why there is none, in words.
+pub(super) fn with_tree<T: Send>(
+    head: &str,
+    body: &str,
+    read: impl Fn(&Value) -> T + Sync,
+) -> Result<T, String> {
     let json = match tree(head, body) {
         Ok(json) => json,
         // Types with a schema are not known to the library.
@@ -93,26 +109,24 @@ pub(crate) fn plpgsql_body(head: &str, body: &str) -> Result<Body, String> {
         deep if deep > DEEPEST => {
             Err(format!("its statements are nested {deep} levels deep, more than {DEEPEST}"))
         }
-        deep if deep > SHALLOW => decoded_on_large_stack(&json),
-        _ => decoded(&json),
+        deep if deep > SHALLOW => decoded_on_large_stack(&json, &read),
+        _ => decoded(&json, &read),
     }
 }
 
 /// The tree is dropped where it was made: that recurses too.
-fn decoded(json: &str) -> Result<Body, String> {
+fn decoded<T>(json: &str, read: &impl Fn(&Value) -> T) -> Result<T, String> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     deserializer.disable_recursion_limit();
     let tree = deserializer.into_iter::<Value>().next().transpose().map_err(|error| error.to_string())?;
-    let mut found = Body::default();
-    collect("", &tree.unwrap_or_default(), &mut found);
-    Ok(found)
+    Ok(read(&tree.unwrap_or_default()))
 }
 
-fn decoded_on_large_stack(json: &str) -> Result<Body, String> {
+fn decoded_on_large_stack<T: Send>(json: &str, read: &(impl Fn(&Value) -> T + Sync)) -> Result<T, String> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .stack_size(DECODING_STACK)
-            .spawn_scoped(scope, || decoded(json))
+            .spawn_scoped(scope, || decoded(json, read))
             .map_err(|error| error.to_string())?
             .join()
             .map_err(|_| "its tree cannot be decoded".to_owned())?
@@ -137,14 +151,7 @@ fn collect(kind: &str, value: &Value, found: &mut Body) -> bool {
     match value {
         Value::Array(items) => items.iter().fold(false, |leaves, item| collect("", item, found) | leaves),
         Value::Object(fields) => {
-            if let Some(Value::String(query)) = fields.get("query") {
-                let piece = match fields.get("parseMode").and_then(Value::as_i64) {
-                    Some(0) => Piece::Statement,
-                    Some(3..) => Piece::Assignment,
-                    _ => Piece::Expression,
-                };
-                found.pieces.push((piece, query.clone()));
-            }
+            found.pieces.extend(piece(fields));
             let mut leaves = match kind {
                 "PLpgSQL_stmt_return" => true,
                 // Without a label it is left behind a loop, and no further.
@@ -152,15 +159,9 @@ fn collect(kind: &str, value: &Value, found: &mut Body) -> bool {
                 _ => false,
             };
             for (key, inner) in fields {
-                let executed = match key.as_str() {
-                    "PLpgSQL_stmt_dynexecute" | "PLpgSQL_stmt_dynfors" => Some(&inner["query"]),
-                    "dynquery" => Some(inner),
-                    _ => None,
-                };
-                if let Some(executed) = executed {
+                if let Some(executed) = executed(key, inner) {
                     found.dynamic = true;
-                    let query = &executed["PLpgSQL_expr"]["query"];
-                    found.pieces.extend(query.as_str().map(|query| (Piece::Executed, query.to_owned())));
+                    found.pieces.extend(executed.as_str().map(|query| (Piece::Executed, query.to_owned())));
                 }
                 let is_block = kind == "PLpgSQL_stmt_block";
                 leaves |= match (key.as_str(), inner) {
@@ -184,6 +185,27 @@ fn collect(kind: &str, value: &Value, found: &mut Body) -> bool {
         }
         _ => false,
     }
+}
+
+/// The piece that these fields are, where they are one.
+pub(super) fn piece(fields: &Map<String, Value>) -> Option<(Piece, String)> {
+    let query = fields.get("query")?.as_str()?;
+    let piece = match fields.get("parseMode").and_then(Value::as_i64) {
+        Some(0) => Piece::Statement,
+        Some(3..) => Piece::Assignment,
+        _ => Piece::Expression,
+    };
+    Some((piece, query.to_owned()))
+}
+
+/// The expression whose text is run, where what stands at a key runs one.
+pub(super) fn executed<'a>(key: &str, value: &'a Value) -> Option<&'a Value> {
+    let expression = match key {
+        "PLpgSQL_stmt_dynexecute" | "PLpgSQL_stmt_dynfors" => &value["query"],
+        "dynquery" => value,
+        _ => return None,
+    };
+    Some(&expression["PLpgSQL_expr"]["query"])
 }
 
 /// Statements one behind the other: those behind one that may leave are a branch.

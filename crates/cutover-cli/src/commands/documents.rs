@@ -11,6 +11,9 @@ use super::written;
 use crate::app::App;
 use crate::error::{CliError, Exit};
 
+/// The document that is written where there are functions.
+const API: &str = "API.md";
+
 /// What is asked for.
 pub(super) struct Asked<'a> {
     pub(super) folder: &'a Path,
@@ -26,7 +29,8 @@ pub(super) fn run(app: &App, asked: &Asked<'_>, overrides: &Overrides) -> Result
     let project = app.project(overrides)?;
     // What nobody may write is said before anything is measured.
     let names = documents::template_names().map(|name| name.trim_end_matches(".jinja"));
-    for name in names.chain(["erd.svg"]) {
+    // Whether there is an API to write of is not known yet.
+    for name in names.chain(["erd.svg"]).filter(|name| *name != API) {
         written::may_write_document(&project, &asked.folder.join(name), asked.force)?;
     }
     let sandbox = app.scratch()?;
@@ -45,6 +49,9 @@ pub(super) fn run(app: &App, asked: &Asked<'_>, overrides: &Overrides) -> Result
     })?;
     let templates = asked.templates.or(project.templates.as_deref());
     let files = found.render(templates).map_err(CliError::usage)?;
+    if files.iter().any(|file| file.name == API) {
+        written::may_write_document(&project, &asked.folder.join(API), asked.force)?;
+    }
     let written = documents::write(asked.folder, &files).map_err(|(name, error)| {
         CliError::usage(format!("cannot write {name} in {}: {error}", asked.folder.display()))
     })?;
@@ -52,6 +59,9 @@ pub(super) fn run(app: &App, asked: &Asked<'_>, overrides: &Overrides) -> Result
     let as_before = files.len() - written;
     let others = if as_before == 0 { String::new() } else { format!("; {as_before} are as they were") };
     app.output.say(&format!("written to {shown}: {}{others}", count(written, "file", "files")));
+    for line in found.unresolved() {
+        app.output.remark(&visible(line));
+    }
     let is_root = asked
         .folder
         .canonicalize()

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Write documents into this folder, from what is measured now and what runs recorded: a guide, the sequence, a summary, a
-    /// diagram, a script for psql that verifies and, where stages are sprints, the plan by sprints
+    /// diagram, a script for psql that verifies and, where stages are sprints, the plan by sprints; where there are functions, the API
     ///
     /// The folder is made. Files that are there and were not written by this are kept unless --force is given. What the
     /// applied migrations make is built on a throwaway server, and their ways back are rehearsed there; in the

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::api::ApiNote;
 use super::checks::Checklist;
 use super::compatibility::{Compatibility, Risk, Trouble};
 use super::migrations::{MigrationNote, RunNote, StageNote};
@@ -39,6 +40,8 @@ pub(super) struct Context {
     pub(super) folder: Option<String>,
     /// Where stages are sprints.
     pub(super) sprints: Vec<SprintNote>,
+    /// What clients may call.
+    pub(super) api: ApiNote,
     pub(super) erd: Diagram,
     pub(super) script: Script,
     /// Remarks on the plan as a whole.
@@ -80,7 +83,7 @@ pub(super) struct Diagram {
 }
 
 /// The files there are, with what each is for.
-pub(super) fn files(has_tables: bool, has_sprints: bool) -> Vec<FileNote> {
+pub(super) fn files(has_tables: bool, has_sprints: bool, has_api: bool) -> Vec<FileNote> {
     let all = [
         ("README.md", "this guide", true),
         (
@@ -90,6 +93,7 @@ pub(super) fn files(has_tables: bool, has_sprints: bool) -> Vec<FileNote> {
         ),
         ("IMPLEMENTATION_SUMMARY.md", "what is there, and whether it is what was declared and claimed", true),
         ("SPRINTS.md", "the plan, sprint by sprint", has_sprints),
+        ("API.md", "what clients may call: signatures, results, errors, old call and new call", has_api),
         ("ERD.md", "the tables as a diagram in Mermaid", true),
         ("erd.svg", "the same diagram as a picture", has_tables),
         ("verify.sql", "a script for psql that verifies on its own, without cutover", true),

@@ -8,6 +8,7 @@ use cutover_analysis::schema::{Id, Schema};
 use cutover_postgres::session::{Session, Startup};
 use serde_json::Value;
 
+use super::api::{self, Counted};
 use super::beside::{self, Beside};
 use super::checks::Checklist;
 use super::compatibility::{self, Compatibility, Sources};
@@ -42,6 +43,9 @@ use crate::verify::{self, Prepared, VerifyRequest};
 
 /// Of so many of its newest runs a project's documents tell.
 const RUNS: i64 = 200;
+
+/// What a baseline recorded was there before.
+const BASELINED: &str = "recorded by a baseline, not run";
 
 /// What the database says of itself and of the project.
 struct Found {
@@ -117,12 +121,13 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
     let spelled = Spelled { expected, live: &sides.live, raw: &raw, beside: &beside };
     let script =
         Script::of(&spelled, &found.search_path, &found.secrets).with_checks(measurable, &found.secrets);
+    let (api, api_secrets) = Box::pin(contract(project, request, &found, (&files, &labels))).await?;
     let sprints = sprints::sprints(&stages, &migrations, &tables);
     let context = Context {
         project: project.name.clone(),
         database: found.here.database.clone(),
         server: server_version(found.here.server_version_num),
-        files: context::files(erd.is_some(), !sprints.is_empty()),
+        files: context::files(erd.is_some(), !sprints.is_empty(), api.is_there()),
         totals: totals(&tables, &migrations, stages.len()),
         coverage: Coverage { queries: sequence::queries(&checks.items), foreign_keys },
         compatibility: Compatibility::of(&files.built.plan, &all_does, &labels),
@@ -142,9 +147,41 @@ pub async fn gather(project: &Project, request: Request<'_>) -> Result<Documents
         troubles,
         sprints,
         script,
+        api,
     };
-    let value = without_secrets(serde_json::to_value(&context)?, &found.secrets);
-    Ok(Documents(value, erd))
+    finished(&context, erd, &found.secrets, &api_secrets)
+}
+
+/// The context as a value, without what is not to be shown.
+fn finished(
+    context: &Context,
+    diagram: Option<Erd>,
+    secrets: &Secrets,
+    of_api: &Secrets,
+) -> Result<Documents, DocumentsError> {
+    let unresolved = context.api.unresolved().iter().map(|line| secrets.star(line)).collect();
+    let mut context = without_secrets(serde_json::to_value(context)?, secrets);
+    if let Some(api) = context.get_mut("api") {
+        star(api, of_api);
+    }
+    Ok(Documents { context, diagram, unresolved })
+}
+
+/// What clients may call of what the applied migrations made.
+async fn contract(
+    project: &Project,
+    request: Request<'_>,
+    found: &Found,
+    (files, labels): (&Inspection, &Labels),
+) -> Result<(api::ApiNote, Secrets), DocumentsError> {
+    let counted = Counted {
+        project,
+        files,
+        labels,
+        is_applied: &|id| found.history.get(id).is_some(),
+        is_before: &|id| found.recorded.get(id) == Some(&BASELINED),
+    };
+    api::gather(request.options, &counted, &found.secrets).await
 }
 
 async fn database(project: &Project, request: Request<'_>) -> Result<Found, DocumentsError> {
@@ -154,7 +191,7 @@ async fn database(project: &Project, request: Request<'_>) -> Result<Found, Docu
     if let Some(version) = here.version {
         history = records::read(&mut session, &project.name).await?;
         let baselined = records::recorded(&mut session, &project.name, version).await?;
-        recorded.extend(baselined.into_iter().map(|id| (id, "recorded by a baseline, not run")));
+        recorded.extend(baselined.into_iter().map(|id| (id, BASELINED)));
         let adopted = records::adopted(&mut session, &project.name, version).await?;
         recorded.extend(adopted.into_iter().map(|id| (id, "applied by another tool, adopted")));
         let both = [project.name.as_str(), &revert::project_name(&project.name)];

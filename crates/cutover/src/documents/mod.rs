@@ -4,6 +4,7 @@
 //! [`gather`] measures, each file beside it makes a part of the context of what was found, and templates say where it
 //! stands. Times come from recorded runs and nothing else.
 
+mod api;
 mod beside;
 mod checks;
 mod compatibility;
@@ -78,12 +79,16 @@ where
 
 /// All that was found: the context that templates are given.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Documents(Value, Option<Erd>);
+pub struct Documents {
+    context: Value,
+    diagram: Option<Erd>,
+    unresolved: Vec<String>,
+}
 
 impl Documents {
     /// The context that templates are given: see `docs/documents.md`.
     pub fn context(&self) -> &Value {
-        &self.0
+        &self.context
     }
 
     /// Makes the files; a template in `templates` goes before ours of the same name.
@@ -92,13 +97,27 @@ impl Documents {
     /// A template cannot be read, or is wrong.
     pub fn render(&self, templates: Option<&Path>) -> Result<Vec<Document>, TemplateError> {
         let mut made = templates::render(self, templates)?;
-        if let Some(diagram) = &self.1 {
+        if let Some(diagram) = &self.diagram {
             made.push(Document::new("erd.svg", erd::file(diagram).trim_end()));
         }
         Ok(made)
     }
 
-    fn has_sprints(&self) -> bool {
-        self.0.get("sprints").and_then(Value::as_array).is_some_and(|sprints| !sprints.is_empty())
+    /// Declared calls (`[[api.replaces]]`) that the database does not have, a line each.
+    pub fn unresolved(&self) -> &[String] {
+        &self.unresolved
     }
+
+    fn has_sprints(&self) -> bool {
+        has_some(self.context.get("sprints"))
+    }
+
+    fn has_api(&self) -> bool {
+        let of = |list: &str| has_some(self.context.get("api").and_then(|api| api.get(list)));
+        of("functions") || of("replaces")
+    }
+}
+
+fn has_some(list: Option<&Value>) -> bool {
+    list.and_then(Value::as_array).is_some_and(|list| !list.is_empty())
 }

@@ -31,12 +31,13 @@ macro_rules! template {
     };
 }
 
-const TEMPLATES: [Template; 6] = [
+const TEMPLATES: [Template; 7] = [
     template!("README.md"),
     template!("MIGRATION_SEQUENCE.md"),
     template!("IMPLEMENTATION_SUMMARY.md"),
     template!("ERD.md"),
     template!("SPRINTS.md"),
+    template!("API.md"),
     template!("verify.sql"),
 ];
 
@@ -91,10 +92,15 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Makes the files; a template in `folder` goes before ours of the same name.
 pub(super) fn render(documents: &Documents, folder: Option<&Path>) -> Result<Vec<Document>, TemplateError> {
     let own = folder.map(own).transpose()?.unwrap_or_default();
-    let context = Value::from(Serde(&documents.0));
+    let context = Value::from(Serde(&documents.context));
     let mut made = Vec::with_capacity(TEMPLATES.len());
     for template in &TEMPLATES {
-        if template.file == "SPRINTS.md" && !documents.has_sprints() {
+        let is_due = match template.file {
+            "SPRINTS.md" => documents.has_sprints(),
+            "API.md" => documents.has_api(),
+            _ => true,
+        };
+        if !is_due {
             continue;
         }
         let given = own.iter().find(|(name, _)| *name == template.name);

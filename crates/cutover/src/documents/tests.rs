@@ -6,6 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::api::{
+    ApiNote, ArgumentNote, ErrorNote, FunctionNote, KeyNote as ResultKey, Place, ReplaceNote, ResultNote,
+    SideNote, UnknownNote,
+};
 use super::checks::{CheckNote, Checklist, Verdicts};
 use super::compatibility::{Compatibility, Noticed, Risk, Trouble};
 use super::context::{Context, Diagram, FileNote, Totals};
@@ -96,6 +100,17 @@ fn the_page_names_all_that_templates_know() {
     is_named("### The way back", "ways", &Way::default());
     is_documented("### A sprint", &SprintNote::default());
     is_named("### A sprint", "needs", &SprintNeed::default());
+    is_documented("### The API", &ApiNote::default());
+    is_named("### The API", "without_new", &SideNote::default());
+    is_documented("### A function", &FunctionNote::default());
+    is_named("### A function", "arguments", &ArgumentNote::default());
+    is_named("### A function", "made_by", &Place::default());
+    is_named("### A function", "errors", &ErrorNote::default());
+    is_named("### A function", "results", &ResultNote::default());
+    is_named("### A function", "results", &ResultKey::default());
+    is_named("### A function", "unknown", &UnknownNote::default());
+    is_documented("### A replaced call", &ReplaceNote::default());
+    is_named("### A replaced call", "before", &SideNote::default());
     is_documented("### The diagram", &Diagram::default());
     is_documented("### The script", &Script::default());
     is_named("### The script", "objects", &Block::default());
@@ -147,7 +162,7 @@ async fn what_was_never_applied_is_said_to_be_not_measured() {
 }
 
 /// Names that end tables, cells, fences, comments, literals and blocks, each in its own way.
-const NAME: &str = "a|b`c\"d'e$cutover$<i>*/--\\";
+pub(super) const NAME: &str = "a|b`c\"d'e$cutover$<i>*/--\\";
 
 #[tokio::test]
 async fn hostile_names_stay_names() {
@@ -164,6 +179,18 @@ async fn hostile_names_stay_names() {
     let database = testkit::database();
     crate::migrate(&project, &database.url()).await.unwrap();
     let made = found(&project, &database).await.render(None).unwrap();
+    are_well_formed(&made);
+    let file = folder.path().join("verify.sql");
+    std::fs::write(&file, text_of(&made, "verify.sql")).unwrap();
+    let (code, said) = testkit::psql(&database, &file, &["x=1"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("holds: c|`\\echo $cutover$ :x"), "{said}");
+    database.run(&format!("ALTER TABLE \"{quoted}\" ALTER \"{quoted}\" DROP DEFAULT"));
+    assert_eq!(testkit::psql(&database, &file, &[]).0, 3);
+}
+
+/// Fences end, tables have their columns, and no markup of others is in them.
+pub(super) fn are_well_formed(made: &[Document]) {
     for document in
         made.iter().filter(|document| document.text.starts_with("<!-- ") && document.name != "erd.svg")
     {
@@ -188,13 +215,6 @@ async fn hostile_names_stay_names() {
         }
         assert_eq!(fenced, None, "{}", document.name);
     }
-    let file = folder.path().join("verify.sql");
-    std::fs::write(&file, text_of(&made, "verify.sql")).unwrap();
-    let (code, said) = testkit::psql(&database, &file, &["x=1"]);
-    assert_eq!(code, 0, "{said}");
-    assert!(said.contains("holds: c|`\\echo $cutover$ :x"), "{said}");
-    database.run(&format!("ALTER TABLE \"{quoted}\" ALTER \"{quoted}\" DROP DEFAULT"));
-    assert_eq!(testkit::psql(&database, &file, &[]).0, 3);
 }
 
 #[tokio::test]

@@ -596,6 +596,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         migrations,
         claim_places: Vec::new(),
         jobs: Vec::new(),
+        replaces: Vec::new(),
         checks: Vec::new(),
         check_files: Vec::new(),
         companions: Vec::new(),

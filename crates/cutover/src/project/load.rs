@@ -11,8 +11,8 @@ use super::config::{self, Config, Origin, Overrides, Settings, Table};
 use super::link::{Known, Names};
 use super::problem::{Problem, Problems, ProjectError};
 use super::{
-    CONFIG_FILE, CheckSpec, DefaultSchema, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, files,
-    globs, jobs, link, text,
+    CONFIG_FILE, CheckSpec, DefaultSchema, Design, Draft, MigrationRoot, Project, Stage, Stray, Vars, api,
+    files, globs, jobs, link, text,
 };
 use crate::align::{CODES, ModelsSettings};
 use crate::lint::LintSettings;
@@ -229,6 +229,7 @@ impl Loader {
         let templates = self.templates(&config);
         let models = models(config.models, &mut self.file);
         let jobs = jobs::jobs(config.jobs, &mut self.file);
+        let replaces = api::replaces(config.replaces, &mut self.file);
         self.problems.absorb(self.file.problems());
         let project = Project {
             name: self.name,
@@ -247,6 +248,7 @@ impl Loader {
             claim_places,
             checks,
             jobs,
+            replaces,
             check_files,
             companions: self.companions,
             strays: self.strays,

@@ -3,6 +3,7 @@
 //!
 //! Reads files only. It knows nothing of databases, does not parse SQL, and believes nothing a claim says.
 
+mod api;
 pub mod config;
 pub mod conventions;
 mod create;
@@ -26,6 +27,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use api::Replaces;
+pub(crate) use api::routine_in;
 pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
 pub use conventions::{Convention, Stray};
 pub use create::{Body, Created, initialise};
@@ -91,6 +94,8 @@ pub struct Project {
     pub checks: Vec<CheckSpec>,
     /// What `cutover worker` runs, in the order of the file.
     pub jobs: Vec<Job>,
+    /// Which call of an old function becomes which call of a new one, in the order of the file.
+    pub replaces: Vec<Replaces>,
     /// SQL files whose statements must return no rows: absolute, sorted.
     pub check_files: Vec<PathBuf>,
     /// Files in migration folders that say something of migrations and are none: lists, settings. Absolute.

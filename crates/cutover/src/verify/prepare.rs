@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::time::Duration;
 
-use cutover_analysis::sql::Statement;
+use cutover_analysis::sql::{Statement, quote_literal};
 
 use super::checks::{self, Check, Input};
 use super::claim::Claim;
@@ -14,7 +14,7 @@ use crate::migration::Source;
 use crate::plan::select;
 use crate::project::config::Table;
 use crate::project::{
-    CONFIG_FILE, CheckSpec, ClaimPlace, Draft, Place, Problem, Problems, Project, When, text,
+    CONFIG_FILE, CheckSpec, ClaimPlace, Draft, Place, Problem, Problems, Project, When, routine_in, text,
 };
 
 /// A check that can be measured.
@@ -93,6 +93,14 @@ fn read_all(project: &Project, complete: bool) -> (Vec<Prepared>, Problems) {
             ..Prepared::new(format!("{} {} finds what it uses", stage.kind, stage.id), "uses", check)
         });
     }
+    if let Some(sql) = replaced_calls(project) {
+        let stage = project.stages.len().checked_sub(1);
+        let check = checks::no_rows(sql);
+        prepared.push(Prepared {
+            stage,
+            ..Prepared::new("old and new calls are there".to_owned(), "replaces", check)
+        });
+    }
     let mut names = BTreeSet::new();
     for check in &prepared {
         if !names.insert(&check.name) {
@@ -107,6 +115,28 @@ impl Prepared {
     fn new(name: String, kind: &'static str, check: Box<dyn Check>) -> Self {
         Self { name, kind, stage: None, when: When::After, requires: Vec::new(), timeout: None, check }
     }
+}
+
+/// A query for those calls of `[[api.replaces]]` that the database does not have.
+fn replaced_calls(project: &Project) -> Option<String> {
+    let call = |line: u32, key: &str, text: &str| {
+        let name = routine_in(text)?;
+        let what = quote_literal(&format!("{CONFIG_FILE}:{line}: {key} = {text:?}"));
+        // A name alone is found where there is one of it.
+        let found = match name.procedure() {
+            Some(procedure) => format!("pg_catalog.to_regprocedure({})", quote_literal(&procedure)),
+            None => format!("pg_catalog.to_regproc({})", quote_literal(&name.qualified())),
+        };
+        Some(format!("({what}, {found}::pg_catalog.oid)"))
+    };
+    let each = project.replaces.iter();
+    let calls: Vec<String> = each
+        .flat_map(|one| [call(one.line, "old", &one.old), call(one.line, "new", &one.new)])
+        .flatten()
+        .collect();
+    (!calls.is_empty()).then(|| {
+        format!("SELECT t.call FROM (VALUES {}) t (call, found) WHERE t.found IS NULL", calls.join(", "))
+    })
 }
 
 /// What is claimed is measured, also where no `[[check]]` says so.

@@ -152,13 +152,9 @@ fn a_vote_while_the_partner_is_away() {
     assert_eq!(spark.states(), "1 queue_waiting, 2 spin_active");
 }
 
-/// Unknown people, other people's matches, votes that are none, wrong states: each is refused and changes nothing.
-#[test]
-fn misuse_is_refused_and_changes_nothing() {
-    let spark = Spark::with_voters();
-    spark.0.run("SELECT test.people(0); INSERT INTO profiles (id, name, age, gender, is_online) VALUES (test.u(3), 'other', 30, 'male', true)");
-    let id = spark.0.value("SELECT test.m()");
-    for (sql, code) in [
+/// Calls that are refused where 1 and 2 vote on a match, 3 is somebody else and 99 nobody; with their SQLSTATEs.
+pub(crate) fn misuse(id: &str) -> Vec<(String, &'static str)> {
+    vec![
         (format!("submit_vote(test.u(99), '{id}', 'yes')"), "SP003"),
         (format!("submit_vote(test.u(3), '{id}', 'yes')"), "SP004"),
         ("submit_vote(test.u(1), test.u(1), 'yes')".into(), "SP004"),
@@ -186,7 +182,16 @@ fn misuse_is_refused_and_changes_nothing() {
         ("check_user_timeouts(test.u(99))".into(), "SP003"),
         ("find_candidate(test.u(1), 4)".into(), "SP007"),
         ("log_event('x', NULL, '{}', 'LOUD')".into(), "23514"),
-    ] {
+    ]
+}
+
+/// Unknown people, other people's matches, votes that are none, wrong states: each is refused and changes nothing.
+#[test]
+fn misuse_is_refused_and_changes_nothing() {
+    let spark = Spark::with_voters();
+    spark.0.run("SELECT test.people(0); INSERT INTO profiles (id, name, age, gender, is_online) VALUES (test.u(3), 'other', 30, 'male', true)");
+    let id = spark.0.value("SELECT test.m()");
+    for (sql, code) in misuse(&id) {
         spark.refused(&format!("SELECT {sql}"), code);
     }
     spark.value(0, &format!("SELECT submit_vote(test.u(1), '{id}', 'yes')"));

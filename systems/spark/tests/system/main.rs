@@ -1,6 +1,7 @@
 //! What the reference system must hold, each line proven on a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod api;
 mod away;
 mod fairness;
 mod flows;

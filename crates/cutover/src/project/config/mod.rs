@@ -31,6 +31,7 @@ pub(super) struct Config {
     pub(super) checks: Vec<CheckConfig>,
     pub(super) check_sql: Vec<Spanned<String>>,
     pub(super) jobs: Vec<JobConfig>,
+    pub(super) replaces: Vec<ReplacesConfig>,
     pub(super) lint: LintConfig,
     pub(super) models: ModelsConfig,
     /// The folder of templates for documents.
@@ -126,6 +127,14 @@ pub(super) struct JobConfig {
     pub(super) enabled: bool,
 }
 
+/// One `[[api.replaces]]`.
+#[derive(Debug)]
+pub(super) struct ReplacesConfig {
+    pub(super) old: Spanned<String>,
+    pub(super) new: Spanned<String>,
+    pub(super) note: Option<String>,
+}
+
 /// Decodes a file. Everything that is wrong with keys and types is recorded in the table.
 pub(super) fn decode(file: &mut Table) -> Config {
     let mut config = Config::default();
@@ -148,6 +157,13 @@ pub(super) fn decode(file: &mut Table) -> Config {
     config.checks = file.take_tables("check").into_iter().map(check).collect();
     with(file, "checks", |table| config.check_sql = table.take_strings("sql"));
     config.jobs = each(file, "job", job);
+    with(file, "api", |table| {
+        config.replaces = each(table, "replaces", |table| ReplacesConfig {
+            old: table.require_spanned_string("old"),
+            new: table.require_spanned_string("new"),
+            note: table.take_string("note"),
+        });
+    });
     with(file, "lint", |table| config.lint = lint(table));
     with(file, "models", |table| config.models = models(table));
     with(file, "documents", |table| config.templates = table.take_spanned_string("templates"));

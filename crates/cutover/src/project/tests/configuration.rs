@@ -65,6 +65,10 @@ missed = "one"
 timeout = "30s"
 retries = 3
 enabled = false
+[[api.replaces]]
+old = "old_join(uuid)"
+new = "queue_join(uuid, jsonb)"
+note = "Preferences are an argument."
 [[check]]
 name = "no users"
 kind = "empty"
@@ -437,6 +441,32 @@ fn jobs_are_read_and_each_mistake_has_its_line() {
         "cutover.toml:10:8: another job has the name \"a\" (line 2)",
         "cutover.toml:11:11: command is empty",
         "cutover.toml:12:11: timeout needs a unit",
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+}
+
+#[test]
+fn replaced_calls_are_read_and_each_mistake_has_its_line() {
+    let files = with(WHOLE);
+    let folder = folder(&files);
+    let [one] = &load(&folder).unwrap().replaces[..] else { panic!("one") };
+    let found = (one.old.as_str(), one.new.as_str(), one.note.as_deref(), one.line);
+    assert_eq!(
+        found,
+        ("old_join(uuid)", "queue_join(uuid, jsonb)", Some("Preferences are an argument."), 48)
+    );
+    let files = with(
+        "[[api.replaces]]\nold = \"a(\"\nnew = \"b\"\nnots = 1\n[[api.replaces]]\nold = \"a\"\n\
+         [[api.replaces]]\nold = \"a\"\nnew = \"b\"\n[[api.replaces]]\nold = \"a\"\nnew = \"b\"\n[api.x]\n",
+    );
+    let said = error(&files);
+    for part in [
+        "cutover.toml:2:7: old is a function with the types of its arguments, not \"a(\"",
+        "cutover.toml:4:1: unknown key \"nots\" in [[api.replaces]]",
+        "cutover.toml:5:1: [[api.replaces]] needs new",
+        "cutover.toml:11:7: the same is said in line 8",
+        "unknown key \"x\" in [api]",
     ] {
         assert!(said.contains(part), "{part} is not in\n{said}");
     }

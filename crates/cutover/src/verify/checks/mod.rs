@@ -133,7 +133,7 @@ pub struct KindInfo {
     pub summary: &'static str,
 }
 
-/// The kinds of checks there are, without those made by the tool itself (`uses`, `script`).
+/// The kinds of checks there are, without those made by the tool itself (`uses`, `script`, `replaces`).
 pub fn kinds() -> impl Iterator<Item = KindInfo> {
     KINDS.iter().map(|kind| KindInfo { name: kind.name, summary: kind.summary })
 }
@@ -144,7 +144,7 @@ pub(super) fn find(name: &str) -> Option<&'static Kind> {
 
 /// Names to choose by.
 pub(super) fn names() -> Vec<&'static str> {
-    KINDS.iter().map(|kind| kind.name).chain(["uses", "script"]).collect()
+    KINDS.iter().map(|kind| kind.name).chain(["uses", "script", "replaces"]).collect()
 }
 
 /// The check of a statement in a SQL file.
