@@ -1,0 +1,18 @@
+//! Many users against the matching backend of `systems/spark`, and an independent eye on what must hold.
+//!
+//! * [`plan`] is what users decide, from a seed; [`agent`] is one user; both are pure;
+//! * [`clients`] serves them over connections;
+//! * [`schedules`] runs what the database wants done on time;
+//! * [`invariants`] is the list of what must hold, and [`checker`] looks at it.
+
+pub mod agent;
+pub mod checker;
+pub mod clients;
+pub mod clock;
+pub mod dice;
+pub mod invariants;
+pub mod people;
+pub mod plan;
+pub mod runs;
+pub mod schedules;
+pub mod tally;
