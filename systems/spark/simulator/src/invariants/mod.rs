@@ -5,7 +5,6 @@ mod all;
 
 pub use all::INVARIANTS;
 
-use crate::agent::KINDS;
 use crate::clock::{Clock, text};
 use crate::plan::Millis;
 use crate::runs::Runs;
@@ -196,6 +195,7 @@ mod tests {
     use cutover_postgres::session::Failure;
 
     use super::*;
+    use crate::agent::KINDS;
     use crate::runs::{JobRun, Schedule};
 
     #[test]
