@@ -34,7 +34,8 @@ pub enum Call {
 /// Kinds of calls, as reports name them, each with the errors that are in order: somebody else was quicker, and the match, or the
 /// state, is not the one any more that the device saw.
 pub const KINDS: [(&str, &[&str]); 8] = [
-    ("join", &[]),
+    // Who joins leaves the vote they are in by that; and their partner says yes at that moment.
+    ("join", &["SP001"]),
     ("heartbeat", &[]),
     ("offline", &[]),
     ("look", &[]),
@@ -126,6 +127,8 @@ pub struct Agent {
     seen: Option<(String, Option<String>)>,
     /// What they will do, and when.
     act: Option<(Millis, Decision)>,
+    /// What they will do when that is done.
+    then: Option<Decision>,
     beat: Millis,
     look: Millis,
     times: [u32; 8],
@@ -141,6 +144,7 @@ impl Agent {
             phase: Phase::Outside(None),
             seen: None,
             act: None,
+            then: None,
             beat: 0,
             look: 0,
             times: [0; 8],
@@ -182,12 +186,11 @@ impl Agent {
             Decision::Join(_) => Call::Join,
             Decision::Reveal(_) => Call::Reveal(of),
             Decision::Vote(_, vote) => Call::Vote(of, *vote),
-            Decision::VoteTwice(..) => Call::Vote(of, Vote::Yes),
             Decision::End(_) => Call::End,
             Decision::Leave(_) => Call::Leave,
             Decision::Drop { told: true, .. } => Call::Offline,
             // Those that ask nothing are dealt with when they are due.
-            Decision::Drop { told: false, .. } | Decision::Nothing | Decision::Gone => Call::Look,
+            Decision::Drop { told: false, .. } | Decision::Nothing | Decision::Gone | Decision::Then(..) => Call::Look,
         }
     }
 
@@ -208,16 +211,12 @@ impl Agent {
             (Call::Heartbeat, Answer::Done) => self.beaten(now),
             (Call::Offline, Answer::Done) => self.drop_out(now),
             (Call::Leave, Answer::Done) => self.goes_out(now),
-            (Call::Vote(..), Answer::Done) => {
-                self.look = now;
-                self.act = match self.act.take() {
-                    Some((_, Decision::VoteTwice(_, later))) => {
-                        Some((now + later, Decision::Vote(later, Vote::Pass)))
-                    }
-                    _ => None,
-                };
+            (_, Answer::Done) => {
+                (self.act, self.look) = (None, now);
+                if let Some(decision) = self.then.take() {
+                    self.plan(decision, now);
+                }
             }
-            (_, Answer::Done) => (self.act, self.look) = (None, now),
             (_, Answer::Refused | Answer::Seen(..)) => self.refused(now),
         }
     }
@@ -260,7 +259,7 @@ impl Agent {
             _ => return self.beat = now,
         };
         // What they decided as they came back goes before what they find.
-        if self.act.is_some() && before_was_unknown(&self.taken) {
+        if self.act.is_some() && has_just_returned(&self.taken) {
             return;
         }
         let decision = self.decide(occasion);
@@ -299,12 +298,16 @@ impl Agent {
     }
 
     fn plan(&mut self, decision: Decision, now: Millis) {
+        let (decision, then) = match decision {
+            Decision::Then(one, other) => (*one, Some(*other)),
+            one => (one, None),
+        };
+        self.then = then;
         self.act = match &decision {
-            Decision::Nothing | Decision::Gone => None,
+            Decision::Nothing | Decision::Gone | Decision::Then(..) => None,
             Decision::Join(after)
             | Decision::Reveal(after)
             | Decision::Vote(after, _)
-            | Decision::VoteTwice(after, _)
             | Decision::End(after)
             | Decision::Leave(after)
             | Decision::Drop { after, .. } => Some((now + after, decision)),
@@ -313,7 +316,7 @@ impl Agent {
 }
 
 /// Whether the newest decision was taken on coming back.
-fn before_was_unknown(taken: &[Taken]) -> bool {
+fn has_just_returned(taken: &[Taken]) -> bool {
     taken.last().is_some_and(|(occasion, ..)| *occasion == Occasion::Return)
 }
 
@@ -327,7 +330,7 @@ mod tests {
 
     /// Somebody who is in the queue since 0, and has not looked yet.
     fn here(n: u32) -> Agent {
-        let mut agent = Agent::new(1, Person::of(1, n));
+        let mut agent = Agent::new(1, Person::of(1, n, 50));
         agent.heard(&Call::Join, Answer::Done, 0);
         agent
     }
@@ -339,7 +342,7 @@ mod tests {
 
     #[test]
     fn comes_looks_and_says_that_it_is_there() {
-        let mut agent = Agent::new(1, Person::of(1, 3));
+        let mut agent = Agent::new(1, Person::of(1, 3, 50));
         let Next::Wait(at) = agent.next(0) else { panic!("{:?}", agent.next(0)) };
         assert_eq!(agent.next(at), Next::Ask(Call::Join));
         agent.heard(&Call::Join, Answer::Done, at);
@@ -356,7 +359,10 @@ mod tests {
         agent.heard(&Call::Reveal("m".into()), Answer::Refused, 20_000);
         assert_eq!(agent.next(20_000), Next::Ask(Call::Look));
 
-        let mut agent = who(Occasion::Vote, |d| matches!(d, Decision::VoteTwice(..)));
+        let mut agent = who(
+            Occasion::Vote,
+            |d| matches!(d, Decision::Then(_, then) if matches!(**then, Decision::Vote(..))),
+        );
         agent.heard(&Call::Look, seen("vote_active", Some("m")), 1_000);
         assert_eq!(agent.next(20_000), Next::Ask(Call::Vote("m".into(), Vote::Yes)));
         agent.heard(&Call::Vote("m".into(), Vote::Yes), Answer::Done, 20_000);

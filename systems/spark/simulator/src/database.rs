@@ -9,11 +9,10 @@ use cutover::project::Overrides;
 use cutover::run::{CheckResult, EventKind, Outcome, Run, RunEvent, Verdict};
 use cutover::stop::Stop;
 use cutover::verify::{self, SandboxProvider, VerifyRequest};
-use cutover::{Project, SystemClock};
+use cutover::{Project, SystemClock, inspect};
 use cutover_postgres::Environment;
 use cutover_postgres::connect::{ConnectOptions, Inputs};
 use cutover_postgres::sandbox::{Sandbox, SandboxOptions};
-use cutover_postgres::session::{Session, Startup};
 
 use crate::clients::connect;
 
@@ -140,7 +139,7 @@ async fn verify_all(project: &Project, options: &ConnectOptions, fresh: bool) ->
 
 async fn history(project: &Project, options: &ConnectOptions) -> Result<History, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let mut session = Session::connect(options, &Startup::default()).await.map_err(|error| text(&error))?;
+    let mut session = inspect::connect(options, None).await.map_err(|error| text(&error))?;
     let found = schema::look(&mut session).await.map_err(|error| text(&error))?;
     let history = match found.version {
         Some(_) => records::read(&mut session, &project.name).await.map_err(|error| text(&error))?,

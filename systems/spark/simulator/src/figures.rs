@@ -78,18 +78,23 @@ pub struct Figures {
 }
 
 /// Each wait: user, gender, seconds, when it was over (none where it was not). A step to `spin_active` begins one, and so does the
-/// return of somebody who waited for nobody when they went; what is between it and the next `match_found` is the wait.
+/// return of somebody who waited for nobody when they went; it is over with the next `match_found`. A tick takes whoever joined
+/// while it was at work, with the time of its own beginning: that wait is 0.
 const WAITS: &str = r#"
 WITH step AS (
     SELECT l.user_id, l."timestamp" AS at, l.event_data ->> 'to_state' AS to_state, l.event_data -> 'event_data' ->> 'event' AS event
       FROM public.spark_event_log l WHERE l.event_type = 'state_transition'
 ), begun AS (
-    SELECT user_id, at, event, max(at) FILTER (WHERE to_state = 'spin_active' OR event = 'user_reconnected' AND to_state = 'queue_waiting')
-                                  OVER (PARTITION BY user_id ORDER BY at) AS since
+    SELECT user_id, at, event,
+           max(at) FILTER (WHERE to_state = 'spin_active' OR event = 'user_reconnected' AND to_state = 'queue_waiting')
+               OVER (PARTITION BY user_id ORDER BY at) AS since
       FROM step
+), found AS (
+    SELECT user_id, at, since, lag(at) OVER (PARTITION BY user_id ORDER BY at) AS before FROM begun WHERE event = 'match_found'
 )
-SELECT b.user_id::text, coalesce(p.gender, ''), extract(epoch FROM b.at - b.since), (extract(epoch FROM b.at) * 1000000)::bigint
-  FROM begun b JOIN public.profiles p ON p.id = b.user_id WHERE b.event = 'match_found' AND b.since IS NOT NULL
+SELECT f.user_id::text, coalesce(p.gender, ''), CASE WHEN f.since > coalesce(f.before, '-infinity') THEN extract(epoch FROM f.at - f.since) ELSE 0 END,
+       (extract(epoch FROM f.at) * 1000000)::bigint
+  FROM found f JOIN public.profiles p ON p.id = f.user_id
 UNION ALL
 SELECT q.user_id::text, coalesce(p.gender, ''), greatest(0, extract(epoch FROM {now} - q.joined_at)), NULL
   FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id WHERE q.status IN ('spin_active', 'queue_waiting')"#;

@@ -29,12 +29,16 @@ clock: then a timer in this program runs them on the simulated time, which each 
 Examples:
   spark-simulator                                              200 users for a minute on a throwaway server
   spark-simulator --users 500 --connections 8 --seed 7
+  spark-simulator --men 70                                     where women are scarce
   spark-simulator --speed 20 --seconds 1200                    twenty minutes in one
   spark-simulator --url postgresql://localhost/spark_test      an empty database; what is in it then stays")]
 struct Arguments {
     /// How many users there are
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=20_000))]
     users: u32,
+    /// How many in a hundred men and women are men
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100))]
+    men: u32,
     /// Over how many connections they are served
     #[arg(long, value_name = "C", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     connections: u32,
@@ -97,6 +101,7 @@ async fn simulate(arguments: &Arguments, stop: &Stop) -> ExitCode {
     };
     let settings = Settings {
         users: arguments.users,
+        men: arguments.men,
         connections: arguments.connections,
         seconds: arguments.seconds,
         seed: arguments.seed,

@@ -39,8 +39,8 @@ pub struct Preferences {
 }
 
 impl Person {
-    /// The `n`-th person of a seed.
-    pub fn of(seed: u64, n: u32) -> Self {
+    /// The `n`-th person of a seed, where so many in a hundred men and women are men.
+    pub fn of(seed: u64, n: u32, men: u32) -> Self {
         let mut dice = Dice::of(seed, n, PROFILE, 0);
         let (high, low) = (dice.next(), dice.next());
         let id = format!(
@@ -51,9 +51,10 @@ impl Person {
             low >> 52,
             low & 0xffff_ffff_ffff
         );
+        let is_man = dice.percent(u64::from(men));
         let gender = match dice.below(100) {
-            0..46 => Some("male"),
-            46..92 => Some("female"),
+            0..92 if is_man => Some("male"),
+            0..92 => Some("female"),
             92..96 => Some("non-binary"),
             96..98 => Some("prefer_not_to_say"),
             _ => None,
@@ -104,8 +105,8 @@ impl Preferences {
 }
 
 /// All of them.
-pub fn population(seed: u64, users: u32) -> Vec<Person> {
-    (0..users).map(|n| Person::of(seed, n)).collect()
+pub fn population(seed: u64, users: u32, men: u32) -> Vec<Person> {
+    (0..users).map(|n| Person::of(seed, n, men)).collect()
 }
 
 /// Who has blocked whom, by their numbers: about one in five has blocked somebody. Nobody is told twice.
@@ -165,15 +166,15 @@ mod tests {
 
     #[test]
     fn a_seed_says_who_there_is() {
-        assert_eq!(population(3, 50), population(3, 50));
-        assert_eq!(population(3, 50)[..20], population(3, 20));
-        assert_ne!(population(3, 50), population(4, 50));
+        assert_eq!(population(3, 50, 50), population(3, 50, 50));
+        assert_eq!(population(3, 50, 50)[..20], population(3, 20, 50));
+        assert_ne!(population(3, 50, 50), population(4, 50, 50));
         assert_eq!(blocks(3, 50), blocks(3, 50));
     }
 
     #[test]
     fn people_differ() {
-        let people = population(1, 1000);
+        let people = population(1, 1000, 50);
         let mut ids: Vec<&str> = people.iter().map(|person| person.id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -181,6 +182,8 @@ mod tests {
         let of = |gender: Option<&str>| people.iter().filter(|person| person.gender == gender).count();
         assert!(of(Some("male")) > 400 && of(Some("female")) > 400 && of(Some("non-binary")) > 10);
         assert!(of(None) > 3);
+        let few = population(1, 1000, 10).into_iter().filter(|person| person.gender == Some("male")).count();
+        assert!((50..150).contains(&few), "{few}");
         assert!(people.iter().any(|person| person.place == (None, None)));
         assert!(people.iter().all(|person| (18..=70).contains(&person.age)));
         assert!(blocks(1, 1000).len() > 100);

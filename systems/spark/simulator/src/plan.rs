@@ -38,8 +38,8 @@ pub enum Decision {
     Reveal(Millis),
     /// They vote.
     Vote(Millis, Vote),
-    /// They vote yes and think better of it.
-    VoteTwice(Millis, Millis),
+    /// One, and when that is done the other.
+    Then(Box<Decision>, Box<Decision>),
     /// They end their date.
     End(Millis),
     /// They leave the queue.
@@ -96,14 +96,19 @@ pub fn decide(seed: u64, user: u32, occasion: Occasion, n: u32) -> Decision {
             8..14 => lose(dice, 500, 12_000),
             14..16 => Decision::Join(dice.between(500, 10_000)),
             16..18 => Decision::Leave(dice.between(500, 10_000)),
+            18..26 => then(Decision::Reveal(dice.between(500, 6_000)), lose(dice, 100, 4_000)),
             _ => Decision::Reveal(dice.between(500, 12_000)),
         },
         Occasion::Vote => match dice.below(100) {
             0..8 => Decision::Nothing,
             8..14 => lose(dice, 500, 20_000),
             14..16 => Decision::Join(dice.between(500, 15_000)),
-            16..19 => Decision::VoteTwice(dice.between(500, 8_000), dice.between(500, 8_000)),
-            19..66 => Decision::Vote(dice.between(500, 20_000), Vote::Yes),
+            16..19 => {
+                let first = Decision::Vote(dice.between(500, 8_000), Vote::Yes);
+                then(first, Decision::Vote(dice.between(500, 8_000), Vote::Pass))
+            }
+            19..25 => then(Decision::Vote(dice.between(500, 8_000), Vote::Yes), lose(dice, 100, 4_000)),
+            25..66 => Decision::Vote(dice.between(500, 20_000), Vote::Yes),
             _ => Decision::Vote(dice.between(500, 20_000), Vote::Pass),
         },
         Occasion::Date if dice.percent(8) => lose(dice, 1_000, 20_000),
@@ -115,6 +120,10 @@ pub fn decide(seed: u64, user: u32, occasion: Occasion, n: u32) -> Decision {
         Occasion::Return if dice.percent(10) => Decision::Join(dice.between(100, 2_000)),
         Occasion::Return => Decision::Nothing,
     }
+}
+
+fn then(one: Decision, other: Decision) -> Decision {
+    Decision::Then(Box::new(one), Box::new(other))
 }
 
 /// Four in ten are back within the grace, as many behind it, a few long behind it or never.
@@ -171,7 +180,10 @@ mod tests {
         has(&|d| matches!(d, Decision::Reveal(_)));
         has(&|d| matches!(d, Decision::Vote(_, Vote::Yes)));
         has(&|d| matches!(d, Decision::Vote(_, Vote::Pass)));
-        has(&|d| matches!(d, Decision::VoteTwice(..)));
+        let then = |d: &Decision, is_meant: &dyn Fn(&Decision, &Decision) -> bool| matches!(d, Decision::Then(one, other) if is_meant(one, other));
+        has(&|d| then(d, &|one, other| matches!((one, other), (Decision::Vote(..), Decision::Vote(..)))));
+        has(&|d| then(d, &|one, other| matches!((one, other), (Decision::Vote(..), Decision::Drop { .. }))));
+        has(&|d| then(d, &|one, other| matches!((one, other), (Decision::Reveal(_), Decision::Drop { .. }))));
         has(&|d| matches!(d, Decision::Drop { told: true, away: Some(0..10_000), .. }));
         has(&|d| matches!(d, Decision::Drop { told: false, away: Some(10_000..100_000), .. }));
         has(&|d| matches!(d, Decision::Drop { away: None, .. }));

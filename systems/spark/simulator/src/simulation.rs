@@ -25,6 +25,8 @@ use crate::tally::{Shared, Tally};
 pub struct Settings {
     /// How many users.
     pub users: u32,
+    /// How many in a hundred men and women are men.
+    pub men: u32,
     /// Over how many connections.
     pub connections: u32,
     /// For how many simulated seconds.
@@ -135,7 +137,7 @@ pub async fn run(options: &ConnectOptions, settings: &Settings, stop: &Stop) -> 
 async fn prepare(session: &mut Session, settings: &Settings) -> Result<(Clock, Shared<Runs>), String> {
     let text = |failure: cutover_postgres::session::Failure| failure.to_string();
     let base = moment(session).await?;
-    let people = people::population(settings.seed, settings.users);
+    let people = people::population(settings.seed, settings.users, settings.men);
     let blocks = people::blocks(settings.seed, settings.users);
     for statement in people::statements(&people, &blocks, &literal(base)) {
         session.execute(&statement).await.map_err(text)?;
@@ -181,7 +183,7 @@ async fn serve(
 ) -> (Vec<Agent>, bool) {
     let connections = usize::try_from(settings.connections.max(1)).unwrap_or(1);
     let mut parts: Vec<Vec<Agent>> = (0..connections).map(|_| Vec::new()).collect();
-    for (n, person) in people::population(settings.seed, settings.users).into_iter().enumerate() {
+    for (n, person) in people::population(settings.seed, settings.users, settings.men).into_iter().enumerate() {
         if let Some(part) = parts.get_mut(n % connections) {
             part.push(Agent::new(settings.seed, person));
         }

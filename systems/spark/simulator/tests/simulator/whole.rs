@@ -12,7 +12,7 @@ fn simulated(settings: &Settings) -> Outcome {
     blocking(async { run(&database.options(), settings, &Stop::new()).await.unwrap() })
 }
 
-const SETTINGS: Settings = Settings { users: 40, connections: 4, seconds: 180, seed: 1, speed: 30 };
+const SETTINGS: Settings = Settings { users: 40, men: 50, connections: 4, seconds: 180, seed: 1, speed: 30 };
 
 #[test]
 fn everything_holds_and_everything_happens() {
