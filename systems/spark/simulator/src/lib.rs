@@ -12,6 +12,7 @@ pub mod clock;
 pub mod database;
 pub mod dice;
 pub mod figures;
+pub mod html;
 pub mod invariants;
 pub mod people;
 pub mod plan;

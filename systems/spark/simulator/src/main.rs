@@ -142,7 +142,7 @@ fn tell(arguments: &Arguments, outcome: &Outcome) -> ExitCode {
         println!("{line}");
     }
     if let Some(file) = &arguments.report {
-        if let Err(error) = write(file, "") {
+        if let Err(error) = write(file, &spark_simulator::html::page(outcome)) {
             eprintln!("error: {}: {error}", file.display());
             return ExitCode::FAILURE;
         }
