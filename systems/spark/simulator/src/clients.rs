@@ -40,10 +40,13 @@ impl Clients {
                 break;
             }
             let Some(agent) = agents.get_mut(n) else { continue };
-            match agent.next(self.clock.now()) {
+            let now = self.clock.now();
+            match agent.next(now) {
                 Next::Never => {}
                 Next::Wait(until) => due.push(Reverse((until, n))),
                 Next::Ask(call) => {
+                    let late = u32::try_from(now.saturating_sub(at)).unwrap_or(u32::MAX);
+                    self.tally.lock().late.push(late);
                     let answer = self.ask(&mut session, agent, &call).await;
                     let now = self.clock.now();
                     agent.heard(&call, answer, now);

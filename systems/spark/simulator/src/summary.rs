@@ -46,6 +46,11 @@ pub(crate) fn latencies(outcome: &Outcome, kind: Option<usize>) -> Sorted {
     Sorted::of(kinds.flat_map(|(_, kind)| &kind.micros).map(|micros| f64::from(*micros) / 1e6))
 }
 
+/// How long after users meant to call they did, in simulated seconds.
+pub(crate) fn late(outcome: &Outcome) -> Sorted {
+    Sorted::of(outcome.tally.late.iter().map(|millis| f64::from(*millis) / 1000.0))
+}
+
 /// The settings in a sentence.
 pub fn settings(outcome: &Outcome) -> String {
     let settings = &outcome.settings;
@@ -138,6 +143,7 @@ fn work(outcome: &Outcome) -> Vec<String> {
         rate(all.len(), outcome.took.as_secs_f64()),
         spread(&all, took)
     ));
+    lines.push(format!("  behind   {} of simulated time after users meant to", spread(&late(outcome), seconds)));
     for (n, ((name, lawful), kind)) in KINDS.iter().zip(&outcome.tally.kinds).enumerate() {
         let errors: Vec<String> = kind
             .errors

@@ -25,6 +25,8 @@ pub struct Kind {
 pub struct Tally {
     /// In the order of [`KINDS`].
     pub kinds: [Kind; KINDS.len()],
+    /// How long after users meant to call they did, in simulated milliseconds: where it is long, clients could not keep up.
+    pub late: Vec<u32>,
     /// Errors that must not be, word for word: the first of them.
     pub unexpected: Vec<String>,
 }

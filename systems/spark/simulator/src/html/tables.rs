@@ -71,7 +71,8 @@ pub(super) fn calls(outcome: &Outcome) -> Markup {
         section #calls {
             h2 { "Calls of the clients" }
             p.lead { (grouped(all.len())) " calls, " (format!("{:.0}", crate::summary::rate(all.len(), outcome.took.as_secs_f64())))
-                " a second over " (outcome.settings.connections) " connections. Times are real ones, as the client sees them." }
+                " a second over " (outcome.settings.connections) " connections. Times are real ones, as the client sees them. In simulated time they came after users meant to: "
+                (crate::summary::spread(&crate::summary::late(outcome), crate::summary::seconds)) "." }
             table {
                 thead { tr { th scope="col" { "Call" } (head(&labels)) th scope="col" { "Errors" } } }
                 tbody {
