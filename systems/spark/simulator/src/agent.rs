@@ -190,7 +190,9 @@ impl Agent {
             Decision::Leave(_) => Call::Leave,
             Decision::Drop { told: true, .. } => Call::Offline,
             // Those that ask nothing are dealt with when they are due.
-            Decision::Drop { told: false, .. } | Decision::Nothing | Decision::Gone | Decision::Then(..) => Call::Look,
+            Decision::Drop { told: false, .. } | Decision::Nothing | Decision::Gone | Decision::Then(..) => {
+                Call::Look
+            }
         }
     }
 

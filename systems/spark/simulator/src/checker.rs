@@ -1,6 +1,6 @@
 //! The independent eye: looks at what must hold, over and over, on a connection of its own, in one snapshot a round.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use cutover::stop::Stop;
@@ -56,6 +56,30 @@ pub const STATES: [&str; 8] = [
     "disconnected",
 ];
 
+/// So many runs of a schedule may pass over what is overdue, because somebody is changing it.
+const PATIENCE: usize = 3;
+
+/// What is overdue, and when that was seen first.
+#[derive(Debug, Clone, Default)]
+pub struct Overdue(HashMap<String, Millis>);
+
+impl Overdue {
+    /// Of what is overdue in a snapshot, what has been since before the last runs of the schedule. `runs` are those that had done their
+    /// work before the snapshot, by when they began; `now` is a moment behind it.
+    fn left_over(&mut self, found: Found, runs: &[Millis], now: Millis) -> Found {
+        let before = std::mem::take(&mut self.0);
+        let mut wrong = Vec::new();
+        for (key, what) in found.wrong {
+            let first = before.get(&key).copied().unwrap_or(now);
+            if runs.iter().filter(|began| **began >= first).count() >= PATIENCE {
+                wrong.push((key.clone(), what));
+            }
+            self.0.insert(key, first);
+        }
+        Found { looked: found.looked, wrong }
+    }
+}
+
 /// What the eye has seen.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -65,11 +89,18 @@ pub struct Seen {
     pub samples: Vec<Sample>,
     /// Rounds.
     pub rounds: u64,
+    /// In the order of [`INVARIANTS`].
+    overdue: Vec<Overdue>,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { invariants: vec![Looked::default(); INVARIANTS.len()], samples: Vec::new(), rounds: 0 }
+        Self {
+            invariants: vec![Looked::default(); INVARIANTS.len()],
+            samples: Vec::new(),
+            rounds: 0,
+            overdue: vec![Overdue::default(); INVARIANTS.len()],
+        }
     }
 }
 
@@ -148,23 +179,30 @@ impl Checker {
 
     async fn round(&self, session: &mut Session, all: bool) -> Result<(), Failure> {
         // Before the snapshot: what these runs did is in it.
-        let moment = Moment::of(&self.clock, &self.runs.lock());
+        let runs = self.runs.lock().clone();
         let at = self.clock.now();
-        let mut found = by_sql(session, &moment, all).await?;
+        let snapshot = by_sql(session, &Moment::of(&self.clock), all).await?;
+        let now = self.clock.now();
+        let mut by_others = Vec::new();
         for (n, invariant) in INVARIANTS.iter().enumerate() {
-            let here = match invariant.source {
-                Source::Sql { .. } => continue,
-                Source::Calls(look) => look(&self.tally.lock()),
-                Source::Runs(look) => look(&self.runs.lock(), self.clock.now()),
-            };
-            found.answers.push((n, here));
+            match invariant.source {
+                Source::Sql { .. } | Source::Late { .. } => {}
+                Source::Calls(look) => by_others.push((n, look(&self.tally.lock()))),
+                Source::Runs(look) => by_others.push((n, look(&self.runs.lock(), self.clock.now()))),
+            }
         }
         let mut seen = self.seen.lock();
         seen.rounds += 1;
-        seen.samples.push(Sample { at, counts: found.states });
-        for (n, answer) in found.answers {
+        seen.samples.push(Sample { at, counts: snapshot.states });
+        for (n, mut found) in snapshot.answers.into_iter().chain(by_others) {
+            if let Some(Source::Late { job, .. }) = INVARIANTS.get(n).map(|invariant| &invariant.source)
+                && let Some(overdue) = seen.overdue.get_mut(n)
+            {
+                let began: Vec<Millis> = runs.done(job).map(|run| run.began).collect();
+                found = overdue.left_over(found, &began, now);
+            }
             if let Some(looked) = seen.invariants.get_mut(n) {
-                looked.add(answer);
+                looked.add(found);
             }
         }
         Ok(())
@@ -214,4 +252,41 @@ fn found(rows: &[Vec<Option<String>>]) -> Found {
     let text = |row: &[Option<String>], n: usize| row.get(n).and_then(Clone::clone);
     let wrong = rows.iter().filter_map(|row| Some((text(row, 1)?, text(row, 2).unwrap_or_default())));
     Found { looked: rows.first().map_or(0, |row| number(row, 0)), wrong: wrong.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_overdue_is_a_violation_when_three_runs_have_passed_it_over() {
+        let mut overdue = Overdue::default();
+        let mut look = |keys: &[&str], runs: &[Millis], now| {
+            let wrong = keys.iter().map(|key| ((*key).to_owned(), String::new())).collect();
+            let found = overdue.left_over(Found { looked: 9, wrong }, runs, now);
+            assert_eq!(found.looked, 9);
+            found.wrong.into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(look(&["a"], &[10, 20, 30], 31), "");
+        // A run that began before it was seen does not count, nor do two.
+        assert_eq!(look(&["a", "b"], &[10, 20, 30, 31, 40], 45), "");
+        assert_eq!(look(&["a", "b"], &[10, 20, 30, 31, 40, 50], 55), "a");
+        // Seen to be in order once, it begins anew.
+        assert_eq!(look(&["b"], &[31, 40, 50, 60], 65), "");
+        assert_eq!(look(&["a", "b"], &[31, 40, 50, 60, 70], 75), "b");
+    }
+
+    #[test]
+    fn a_violation_counts_once() {
+        let mut looked = Looked::default();
+        let found = |keys: &[&str]| Found {
+            looked: 2,
+            wrong: keys.iter().map(|key| ((*key).to_owned(), "x".to_owned())).collect(),
+        };
+        looked.add(found(&["a"]));
+        looked.add(found(&["a", "b"]));
+        looked.add(found(&[]));
+        assert_eq!((looked.rounds, looked.things, looked.violations), (3, 6, 2));
+        assert_eq!(looked.examples, ["a: x", "b: x"]);
+    }
 }

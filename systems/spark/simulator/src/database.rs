@@ -40,7 +40,12 @@ impl Target {
     /// Why it cannot be had.
     pub async fn get(url: Option<&str>, environment: &Environment) -> Result<Self, String> {
         if let Some(url) = url {
-            let inputs = Inputs { url: Some(url), dotenv: std::collections::BTreeMap::new(), config: None, env: environment };
+            let inputs = Inputs {
+                url: Some(url),
+                dotenv: std::collections::BTreeMap::new(),
+                config: None,
+                env: environment,
+            };
             let options = ConnectOptions::resolve(inputs).map_err(|error| error.to_string())?.options;
             return Ok(Self { options, sandbox: None });
         }
@@ -109,7 +114,9 @@ async fn apply_all(project: &Project, options: &ConnectOptions) -> Result<usize,
         crash: CrashPoints::default(),
     };
     let request = Request { backup: None::<BackupSettings>, ..Request::default() };
-    let run = Box::pin(apply::apply(project, options, &request, context)).await.map_err(|error| error.to_string())?;
+    let run = Box::pin(apply::apply(project, options, &request, context))
+        .await
+        .map_err(|error| error.to_string())?;
     match run.outcome {
         Some(Outcome::Completed | Outcome::NothingToDo) => Ok(applied),
         _ => Err(format!("the migrations were not applied: {}", failure(&run))),
@@ -132,7 +139,10 @@ async fn verify_all(project: &Project, options: &ConnectOptions, fresh: bool) ->
     let results = results.map_err(|error| error.to_string())?;
     let of = |verdict: Verdict| results.iter().filter(move |result| result.verdict == verdict);
     if let Some(wrong) = of(Verdict::False).next() {
-        return Err(format!("what was applied is not what it should be: {}: found {}", wrong.name, wrong.found));
+        return Err(format!(
+            "what was applied is not what it should be: {}: found {}",
+            wrong.name, wrong.found
+        ));
     }
     Ok(of(Verdict::Holds).count())
 }

@@ -199,7 +199,9 @@ mod tests {
         assert_eq!((arguments.users, arguments.connections, arguments.seconds), (200, 8, 60));
         assert_eq!((arguments.seed, arguments.speed, arguments.report), (1, 1, None));
         let help = <Arguments as clap::CommandFactory>::command().render_help().to_string();
-        for option in ["--users", "--connections", "--seconds", "--seed", "--speed", "--report", "--url", "Examples:"] {
+        for option in
+            ["--users", "--connections", "--seconds", "--seed", "--speed", "--report", "--url", "Examples:"]
+        {
             assert!(help.contains(option), "{option}");
         }
     }

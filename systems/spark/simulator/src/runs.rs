@@ -39,22 +39,15 @@ pub struct Runs {
     pub skipped: u64,
     /// What was wrong with whoever runs them.
     pub problems: Vec<String>,
-    /// Whether they are still run.
+    /// How much later than at speed 1 they may be: a machine that is busy for a real second is so for many simulated ones.
+    pub slack: Millis,
+    /// Whether they are not run any more.
     pub ended: bool,
 }
-
-/// So many runs of a schedule may leave an entry to the next one, because somebody is changing it.
-const PATIENCE: usize = 3;
 
 impl Runs {
     /// Runs of a schedule that did their work.
     pub fn done<'a>(&'a self, job: &'a str) -> impl DoubleEndedIterator<Item = &'a JobRun> + 'a {
         self.runs.iter().filter(move |run| run.job == job && run.error.is_none())
-    }
-
-    /// When the third last run of a schedule that has done its work began: whatever was overdue then has been passed over by
-    /// three runs, and what a schedule has to end it has had its chances to end.
-    pub fn passed_over(&self, job: &str) -> Option<Millis> {
-        self.done(job).rev().nth(PATIENCE - 1).map(|run| run.began)
     }
 }

@@ -76,7 +76,9 @@ fn hear(runs: &mut Runs, clock: &Clock, event: &WorkerEvent) {
         }
         WorkerEvent::Skipped { .. } => runs.skipped += 1,
         WorkerEvent::Problem { job, why } => runs.problems.push(format!("{job}: {why}")),
-        WorkerEvent::Disconnected { why } => runs.problems.push(format!("the worker lost the database: {why}")),
+        WorkerEvent::Disconnected { why } => {
+            runs.problems.push(format!("the worker lost the database: {why}"))
+        }
         _ => {}
     }
 }
@@ -84,9 +86,9 @@ fn hear(runs: &mut Runs, clock: &Clock, event: &WorkerEvent) {
 /// The same by a timer: each schedule at every multiple of its interval; one that takes longer leaves due times out.
 pub async fn by_timer(options: ConnectOptions, clock: Clock, runs: Shared<Runs>, stop: Stop) {
     let schedules = runs.lock().schedules.clone();
-    let each = schedules
-        .into_iter()
-        .map(|schedule| tokio::spawn(timer(options.clone(), clock.clone(), runs.clone(), stop.clone(), schedule)));
+    let each = schedules.into_iter().map(|schedule| {
+        tokio::spawn(timer(options.clone(), clock.clone(), runs.clone(), stop.clone(), schedule))
+    });
     for one in each.collect::<Vec<_>>() {
         if let Err(error) = one.await {
             runs.lock().problems.push(format!("a timer broke off: {error}"));

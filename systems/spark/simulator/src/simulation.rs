@@ -148,7 +148,8 @@ async fn prepare(session: &mut Session, settings: &Settings) -> Result<(Clock, S
         schedules::register(session).await.map_err(|error| error.to_string())?;
     }
     let clock = Clock::begin(moment(session).await?, settings.speed);
-    Ok((clock, Shared::new(Runs { schedules: declared, ..Runs::default() })))
+    let slack = if clock.is_told() { 5_000 * Millis::from(settings.speed) } else { 0 };
+    Ok((clock, Shared::new(Runs { schedules: declared, slack, ..Runs::default() })))
 }
 
 /// What the server's clock says, in microseconds since the Unix epoch.
@@ -183,18 +184,15 @@ async fn serve(
 ) -> (Vec<Agent>, bool) {
     let connections = usize::try_from(settings.connections.max(1)).unwrap_or(1);
     let mut parts: Vec<Vec<Agent>> = (0..connections).map(|_| Vec::new()).collect();
-    for (n, person) in people::population(settings.seed, settings.users, settings.men).into_iter().enumerate() {
+    for (n, person) in people::population(settings.seed, settings.users, settings.men).into_iter().enumerate()
+    {
         if let Some(part) = parts.get_mut(n % connections) {
             part.push(Agent::new(settings.seed, person));
         }
     }
     let over = Stop::new();
-    let clients = Clients {
-        options: options.clone(),
-        clock: clock.clone(),
-        tally: tally.clone(),
-        stop: over.clone(),
-    };
+    let clients =
+        Clients { options: options.clone(), clock: clock.clone(), tally: tally.clone(), stop: over.clone() };
     let serving: Vec<_> = parts.into_iter().map(|part| tokio::spawn(clients.clone().serve(part))).collect();
     let end = Millis::from(settings.seconds) * 1000;
     let interrupted = tokio::select! {

@@ -143,18 +143,26 @@ fn work(outcome: &Outcome) -> Vec<String> {
         rate(all.len(), outcome.took.as_secs_f64()),
         spread(&all, took)
     ));
-    lines.push(format!("  behind   {} of simulated time after users meant to", spread(&late(outcome), seconds)));
+    lines.push(format!(
+        "  behind   {} of simulated time after users meant to",
+        spread(&late(outcome), seconds)
+    ));
     for (n, ((name, lawful), kind)) in KINDS.iter().zip(&outcome.tally.kinds).enumerate() {
         let errors: Vec<String> = kind
             .errors
             .iter()
             .map(|(code, times)| {
-                let meaning = if lawful.contains(&code.as_str()) { "somebody was quicker" } else { "UNEXPECTED" };
+                let meaning =
+                    if lawful.contains(&code.as_str()) { "somebody was quicker" } else { "UNEXPECTED" };
                 format!("{code} {times} ({meaning})")
             })
             .collect();
         let errors = if errors.is_empty() { String::new() } else { format!("; {}", errors.join(", ")) };
-        lines.push(format!("  {name:<9}{}: {}{errors}", grouped(kind.micros.len()), spread(&latencies(outcome, Some(n)), took)));
+        lines.push(format!(
+            "  {name:<9}{}: {}{errors}",
+            grouped(kind.micros.len()),
+            spread(&latencies(outcome, Some(n)), took)
+        ));
     }
     lines
 }

@@ -23,7 +23,11 @@ pub(super) fn step(most: f64, parts: f64) -> f64 {
     }
     let raw = most / parts;
     let power = 10_f64.powf(raw.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= raw * 0.999_999).unwrap_or(raw)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= raw * 0.999_999)
+        .unwrap_or(raw)
 }
 
 /// `0.5`, `12`, `1500`: as many digits behind the point as the step has.
@@ -143,7 +147,12 @@ fn stacked(parts: &[(f64, &'static str)]) -> Vec<(f64, f64, &'static str)> {
 }
 
 /// Areas above each other: at each moment a height for each of `classes`.
-pub(super) fn areas(about: &About<'_>, most_x: f64, classes: &[&'static str], points: &[(f64, Vec<f64>)]) -> Markup {
+pub(super) fn areas(
+    about: &About<'_>,
+    most_x: f64,
+    classes: &[&'static str],
+    points: &[(f64, Vec<f64>)],
+) -> Markup {
     let sum = |point: &(f64, Vec<f64>)| point.1.iter().sum::<f64>();
     let most_y = room(points.iter().map(sum));
     let scale = Scale { most_x, most_y, height: 280.0 };
@@ -238,7 +247,8 @@ mod tests {
 
     #[test]
     fn steps_are_round_and_few() {
-        let found = [0.0, 0.4, 7.0, 60.0, 61.0, 430.0, f64::NAN].map(|most| number(step(most, 8.0), step(most, 8.0)));
+        let found =
+            [0.0, 0.4, 7.0, 60.0, 61.0, 430.0, f64::NAN].map(|most| number(step(most, 8.0), step(most, 8.0)));
         assert_eq!(found, ["1", "0.05", "1", "10", "10", "100", "1"]);
         assert_eq!(marks(60.0).last().unwrap().1, "60");
         assert!(marks(1e12).len() <= 9);
@@ -247,7 +257,12 @@ mod tests {
     #[test]
     fn nothing_is_drawn_outside_and_nothing_is_no_number() {
         let about = About { id: "a", title: "t", says: "s", x: "x", y: "y" };
-        let bar = |from, to, height| Bar { from, to, parts: vec![(height, "c0"), (0.0, "c1")], tooltip: String::new() };
+        let bar = |from, to, height| Bar {
+            from,
+            to,
+            parts: vec![(height, "c0"), (0.0, "c1")],
+            tooltip: String::new(),
+        };
         let pictures = [
             bars(&about, 10.0, &[bar(0.0, 1.0, 3.0), bar(9.0, 99.0, 0.0)]),
             bars(&about, 0.0, &[]),

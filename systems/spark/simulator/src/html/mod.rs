@@ -83,7 +83,14 @@ fn header(outcome: &Outcome) -> Markup {
         ("Simulated", duration(std::time::Duration::from_millis(outcome.simulated))),
         ("Took", duration(outcome.took)),
         ("Seed", settings_of.seed.to_string()),
-        ("Speed", if settings_of.speed == 1 { "real time".to_owned() } else { format!("{} times real time", settings_of.speed) }),
+        (
+            "Speed",
+            if settings_of.speed == 1 {
+                "real time".to_owned()
+            } else {
+                format!("{} times real time", settings_of.speed)
+            },
+        ),
     ];
     html! {
         header class=(tone) {
@@ -137,7 +144,8 @@ fn pairs(outcome: &Outcome) -> Markup {
     let mut from = 0.0;
     while from < most {
         let to = from + width;
-        let made = outcome.figures.pairs.iter().filter(|at| (from..to).contains(&(**at as f64 / 1000.0))).count();
+        let made =
+            outcome.figures.pairs.iter().filter(|at| (from..to).contains(&(**at as f64 / 1000.0))).count();
         buckets.push((from, to, made));
         from = to;
     }
@@ -151,7 +159,11 @@ fn pairs(outcome: &Outcome) -> Markup {
             tooltip: format!("{from:.0} to {to:.0} s: {}", count(*made, "pair", "pairs")),
         })
         .collect();
-    let says = format!("{}, at most {} in {width:.0} s", count(all, "pair", "pairs"), buckets.iter().map(|one| one.2).max().unwrap_or(0));
+    let says = format!(
+        "{}, at most {} in {width:.0} s",
+        count(all, "pair", "pairs"),
+        buckets.iter().map(|one| one.2).max().unwrap_or(0)
+    );
     html! {
         section #pairs {
             h2 { "Pairs over time" }
@@ -173,7 +185,8 @@ fn queue(outcome: &Outcome) -> Markup {
         .collect();
     let most = simulated_seconds(outcome).max(1.0);
     let peak = samples.iter().map(|sample| sample.counts.iter().sum::<u64>()).max().unwrap_or(0);
-    let says = format!("{} in the queue at most, seen in {}", peak, count(samples.len(), "snapshot", "snapshots"));
+    let says =
+        format!("{} in the queue at most, seen in {}", peak, count(samples.len(), "snapshot", "snapshots"));
     // Enough rows to read.
     let every = samples.len().div_ceil(30).max(1);
     let rows = samples.iter().step_by(every).map(|sample| {
@@ -205,12 +218,18 @@ fn waits(outcome: &Outcome) -> Markup {
     while from <= most {
         let to = from + width;
         let last = to > most;
-        let within = |sorted: &Sorted| sorted.all().iter().filter(|wait| **wait >= from && (last || **wait < to)).count();
+        let within = |sorted: &Sorted| {
+            sorted.all().iter().filter(|wait| **wait >= from && (last || **wait < to)).count()
+        };
         buckets.push((from, to, [within(&of[0]), within(&of[1])]));
         from = to;
     }
     let label = |from: f64, to: f64, last: bool| {
-        if last { format!("{} s and more", number(from, width)) } else { format!("{} to {} s", number(from, width), number(to, width)) }
+        if last {
+            format!("{} s and more", number(from, width))
+        } else {
+            format!("{} to {} s", number(from, width), number(to, width))
+        }
     };
     let total = buckets.len();
     let drawn: Vec<Bar> = buckets
@@ -224,7 +243,9 @@ fn waits(outcome: &Outcome) -> Markup {
         })
         .collect();
     let says = format!("{}: {}", count(all.len(), "wait", "waits"), spread(&all, seconds));
-    let rows = buckets.iter().enumerate().map(|(n, (from, to, [men, women]))| vec![label(*from, *to, n + 1 == total), men.to_string(), women.to_string()]);
+    let rows = buckets.iter().enumerate().map(|(n, (from, to, [men, women]))| {
+        vec![label(*from, *to, n + 1 == total), men.to_string(), women.to_string()]
+    });
     html! {
         section #waits {
             h2 { "Waits" }
@@ -253,8 +274,12 @@ fn fairness(outcome: &Outcome) -> Markup {
     };
     let waited = of(&|gender| figures.ended(Some(gender)), seconds);
     let scores = of(&|gender| figures.scores(gender), |score| format!("{score:.0}"));
-    let says = |spreads: &[Spread]| spreads.iter().map(|one| one.tooltip.clone()).collect::<Vec<_>>().join("; ");
-    let gini = format!("Gini {:.2}: 0 where all wait the same, towards 1 the more of the waiting is with few", means.gini());
+    let says =
+        |spreads: &[Spread]| spreads.iter().map(|one| one.tooltip.clone()).collect::<Vec<_>>().join("; ");
+    let gini = format!(
+        "Gini {:.2}: 0 where all wait the same, towards 1 the more of the waiting is with few",
+        means.gini()
+    );
     html! {
         section #fairness {
             h2 { "Fairness" }
@@ -289,7 +314,11 @@ fn ticks(outcome: &Outcome) -> Markup {
             Bar { from: at, to: at + wide, parts: vec![(run.seconds * 1000.0, class)], tooltip }
         })
         .collect();
-    let says = format!("{}: {}", count(runs.len(), "tick", "ticks"), spread(&Sorted::of(runs.iter().map(|run| run.seconds)), took));
+    let says = format!(
+        "{}: {}",
+        count(runs.len(), "tick", "ticks"),
+        spread(&Sorted::of(runs.iter().map(|run| run.seconds)), took)
+    );
     html! {
         section #ticks {
             h2 { "Ticks and the other schedules" }

@@ -114,7 +114,7 @@ pub(super) fn invariants(outcome: &Outcome) -> Markup {
                         tr {
                             td data-label="Invariant" { code { (invariant.name) } }
                             td data-label="What must hold" { (invariant.sentence)
-                                @if !matches!(invariant.source, Source::Sql { .. }) { " " span.small { "By what the simulator itself has heard." } } }
+                                @if matches!(invariant.source, Source::Calls(_) | Source::Runs(_)) { " " span.small { "By what the simulator itself has heard." } } }
                             td.number data-label="Rounds" { (looked.rounds) }
                             td.number data-label="Looked at" { (grouped(usize::try_from(looked.things).unwrap_or(usize::MAX))) }
                             td.number data-label="Violations" {

@@ -8,19 +8,27 @@ use crate::runs::{JobRun, Runs, Schedule};
 use crate::simulation::Settings;
 use crate::tally::Tally;
 
-const HOSTILE: &str = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&\u{202e}\n\u{1b}[31m";
+const HOSTILE: &str =
+    "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&\u{202e}\n\u{1b}[31m";
 
 /// An outcome in which everything that is text from elsewhere is hostile.
 fn hostile() -> Outcome {
-    let mut seen = Seen { samples: vec![Sample { at: 0, counts: [0; 8] }, Sample { at: 9_000, counts: [3; 8] }], ..Seen::default() };
-    seen.rounds = 2;
+    let mut seen = Seen::default();
+    (seen.rounds, seen.samples) =
+        (2, vec![Sample { at: 0, counts: [0; 8] }, Sample { at: 9_000, counts: [3; 8] }]);
     for looked in &mut seen.invariants {
         (looked.violations, looked.examples) = (1, vec![HOSTILE.to_owned()]);
     }
     let mut tally = Tally::default();
     tally.kinds[5].micros = vec![900, 1_500];
     tally.kinds[5].errors = BTreeMap::from([(HOSTILE.to_owned(), 1), ("SP004".to_owned(), 2)]);
-    let run = |job: &str| JobRun { job: job.to_owned(), began: 5_000, seconds: 0.02, lag: 7, error: Some(HOSTILE.to_owned()) };
+    let run = |job: &str| JobRun {
+        job: job.to_owned(),
+        began: 5_000,
+        seconds: 0.02,
+        lag: 7,
+        error: Some(HOSTILE.to_owned()),
+    };
     let schedule = |name: &str| Schedule { name: name.to_owned(), seconds: 5, command: HOSTILE.to_owned() };
     let wait = |gender, seconds| Wait { user: HOSTILE.to_owned(), gender, seconds, at: Some(6_000) };
     Outcome {

@@ -1,5 +1,5 @@
-//! The list. `{now}` is the moment of the look, `{passed_over:JOB}` the one before which three runs of a schedule had the chance to end
-//! what was overdue, and `{blur}` by how much the times of two transactions may be in another order than their ends.
+//! The list. `{now}` is the moment of the look, and `{blur}` by how much the times of two transactions may be in another order than
+//! their ends.
 
 use super::{Invariant, Source, Tempo, client_errors, deadlocks, failed_runs, late_schedules};
 
@@ -318,59 +318,64 @@ pub const INVARIANTS: &[Invariant] = &[
         name: "spins-end",
         sentence: "Nobody is spin_active for 60 s and three further ticks.",
         tempo: Tempo::Always,
-        source: Source::Sql {
+        source: Source::Late {
+            job: "matching-orchestrator",
             looked: "SELECT count(*) FROM public.matching_queue WHERE status = 'spin_active'",
-            wrong: "SELECT user_id::text, 'has spun since ' || coalesce(last_spun_at, joined_at) FROM public.matching_queue
-                     WHERE status = 'spin_active' AND coalesce(last_spun_at, joined_at) + interval '60 seconds' <= {passed_over:matching-orchestrator}",
+            wrong: "SELECT user_id || ' ' || coalesce(last_spun_at, joined_at), 'has spun since ' || coalesce(last_spun_at, joined_at) FROM public.matching_queue
+                     WHERE status = 'spin_active' AND coalesce(last_spun_at, joined_at) + interval '60 seconds' <= {now}",
         },
     },
     Invariant {
         name: "reveals-end",
         sentence: "No pair is without a reveal of both for 15 s and three further runs of check-reveal-timeouts.",
         tempo: Tempo::Always,
-        source: Source::Sql {
+        source: Source::Late {
+            job: "check-reveal-timeouts",
             looked: "SELECT count(*) FROM public.matches WHERE status = 'pending' AND NOT metadata ? 'voting_started_at'",
             wrong: "SELECT id::text, 'matched at ' || matched_at FROM public.matches
                      WHERE status = 'pending' AND NOT metadata ? 'voting_started_at'
-                       AND matched_at + interval '15 seconds' <= {passed_over:check-reveal-timeouts}",
+                       AND matched_at + interval '15 seconds' <= {now}",
         },
     },
     Invariant {
         name: "votes-end",
         sentence: "No pair is without both votes for 30 s and three further runs of check-vote-timeouts.",
         tempo: Tempo::Always,
-        source: Source::Sql {
+        source: Source::Late {
+            job: "check-vote-timeouts",
             looked: "SELECT count(*) FROM public.matches WHERE status = 'pending' AND metadata ? 'voting_started_at'",
             wrong: "SELECT id::text, 'votes since ' || (metadata ->> 'voting_started_at') FROM public.matches m
                      WHERE status = 'pending' AND 2 > (SELECT count(*) FROM public.votes v WHERE v.match_id = m.id)
-                       AND (metadata ->> 'voting_started_at')::timestamptz + interval '30 seconds' <= {passed_over:check-vote-timeouts}",
+                       AND (metadata ->> 'voting_started_at')::timestamptz + interval '30 seconds' <= {now}",
         },
     },
     Invariant {
         name: "graces-end",
         sentence: "Nobody is soft_offline for 10 s and three further runs of cleanup-soft-offline.",
         tempo: Tempo::Always,
-        source: Source::Sql {
+        source: Source::Late {
+            job: "cleanup-soft-offline",
             looked: "SELECT count(*) FROM public.matching_queue WHERE status = 'soft_offline'",
-            wrong: "SELECT user_id::text, 'away since ' || coalesce(disconnected_at::text, 'nobody knows when') FROM public.matching_queue
+            wrong: "SELECT user_id || ' ' || coalesce(disconnected_at, '-infinity'), 'away since ' || coalesce(disconnected_at::text, 'nobody knows when') FROM public.matching_queue
                      WHERE status = 'soft_offline'
-                       AND coalesce(disconnected_at, '-infinity') + interval '10 seconds' <= {passed_over:cleanup-soft-offline}",
+                       AND coalesce(disconnected_at, '-infinity') + interval '10 seconds' <= {now}",
         },
     },
     Invariant {
         name: "absences-end",
         sentence: "Nobody is disconnected for 5 minutes and three further runs of cleanup-soft-offline.",
         tempo: Tempo::Always,
-        source: Source::Sql {
+        source: Source::Late {
+            job: "cleanup-soft-offline",
             looked: "SELECT count(*) FROM public.matching_queue WHERE status = 'disconnected'",
-            wrong: "SELECT user_id::text, 'disconnected since ' || coalesce(disconnected_at::text, 'nobody knows when') FROM public.matching_queue
+            wrong: "SELECT user_id || ' ' || coalesce(disconnected_at, '-infinity'), 'disconnected since ' || coalesce(disconnected_at::text, 'nobody knows when') FROM public.matching_queue
                      WHERE status = 'disconnected'
-                       AND coalesce(disconnected_at, '-infinity') + interval '5 minutes' <= {passed_over:cleanup-soft-offline}",
+                       AND coalesce(disconnected_at, '-infinity') + interval '5 minutes' <= {now}",
         },
     },
     Invariant {
-        name: "expansions-end",
-        sentence: "Preferences are expanded only for who waits, to level 2 at most, and not beyond 5 minutes and three further ticks.",
+        name: "expansions-are-of-who-waits",
+        sentence: "Preferences are expanded only for who waits, to level 2 at most, and for a time that is known.",
         tempo: Tempo::Always,
         source: Source::Sql {
             looked: "SELECT count(*) FROM public.user_preferences WHERE expanded",
@@ -379,8 +384,19 @@ pub const INVARIANTS: &[Invariant] = &[
                       FROM public.user_preferences f LEFT JOIN public.matching_queue q ON q.user_id = f.user_id
                      WHERE f.expanded
                        AND (q.user_id IS NULL OR q.status NOT IN ('spin_active', 'queue_waiting', 'soft_offline') OR q.expansion_level NOT IN (1, 2)
-                            OR f.expanded_until IS NULL
-                            OR q.status <> 'soft_offline' AND f.expanded_until <= {passed_over:matching-orchestrator})",
+                            OR f.expanded_until IS NULL)",
+        },
+    },
+    Invariant {
+        name: "expansions-end",
+        sentence: "Nobody who waits has preferences that have been expanded for 5 minutes and three further ticks.",
+        tempo: Tempo::Always,
+        source: Source::Late {
+            job: "matching-orchestrator",
+            looked: "SELECT count(*) FROM public.user_preferences WHERE expanded",
+            wrong: "SELECT f.user_id || ' ' || f.expanded_until, 'expanded until ' || f.expanded_until
+                      FROM public.user_preferences f JOIN public.matching_queue q ON q.user_id = f.user_id
+                     WHERE f.expanded AND q.status IN ('spin_active', 'queue_waiting') AND f.expanded_until <= {now}",
         },
     },
     Invariant {
@@ -398,7 +414,7 @@ pub const INVARIANTS: &[Invariant] = &[
                         OR gender_imbalance_score IS DISTINCT FROM
                            round(coalesce(abs(male_count - female_count)::numeric / nullif(male_count + female_count, 0), 0), 4)
                         OR coalesce(avg_fairness_score, -1) < 0 OR coalesce(avg_wait_time_seconds, -1) < 0
-                        OR recorded_at > {now}",
+                        OR recorded_at > {now} + {blur}",
         },
     },
     Invariant {
@@ -447,7 +463,7 @@ pub const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "schedules-are-on-time",
-        sentence: "Each schedule succeeds within three of its intervals, and at least within 30 s.",
+        sentence: "Each schedule succeeds within three of its intervals, and at least within 30 s; faster than real time 5 real seconds later.",
         tempo: Tempo::Always,
         source: Source::Runs(late_schedules),
     },

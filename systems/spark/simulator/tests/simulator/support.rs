@@ -15,7 +15,8 @@ pub(crate) fn folder() -> PathBuf {
 /// A database with everything applied, and what these statements put into it.
 pub(crate) fn applied_with(statements: &str) -> Database {
     let project = Project::load(&folder(), &Overrides::default()).unwrap_or_else(|error| panic!("{error}"));
-    let read = |file: &cutover::migration::Migration| std::fs::read_to_string(folder().join(&file.path)).unwrap();
+    let read =
+        |file: &cutover::migration::Migration| std::fs::read_to_string(folder().join(&file.path)).unwrap();
     let texts: Vec<String> = project.migrations.iter().map(read).collect();
     testkit::database_from_template(&format!("simulator {} {statements}", texts.join("\n")), |template| {
         let url = template.url();
