@@ -2,7 +2,7 @@
 //! that person's decisions it is, put at a place of its own. What somebody decides does not depend on what came before it
 //! elsewhere, so two runs of one seed decide the same however their connections take turns.
 
-/// SplitMix64. Not for secrets.
+/// `SplitMix64`. Not for secrets.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
@@ -11,13 +11,13 @@ impl Dice {
     pub fn of(seed: u64, user: u32, kind: u32, n: u32) -> Self {
         let mut dice = Self(seed);
         for part in [u64::from(user), u64::from(kind), u64::from(n)] {
-            dice.0 = dice.next() ^ part.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+            dice.0 = dice.bits() ^ part.wrapping_mul(0xD6E8_FEB8_6659_FD93);
         }
         dice
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -28,7 +28,7 @@ impl Dice {
     /// A number of `0..limit`; 0 where the limit is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         // The high half of a product: as good as even for limits as small as ours.
-        u64::try_from((u128::from(self.next()) * u128::from(limit)) >> 64).unwrap_or(0)
+        u64::try_from((u128::from(self.bits()) * u128::from(limit)) >> 64).unwrap_or(0)
     }
 
     /// A number from `from` to `to`, both possible.
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_place_of_its_own_for_each_decision() {
-        let first = |seed, user, kind, n| Dice::of(seed, user, kind, n).next();
+        let first = |seed, user, kind, n| Dice::of(seed, user, kind, n).bits();
         let mut all: Vec<u64> = Vec::new();
         for (seed, user, kind, n) in [(1, 0, 0, 0), (2, 0, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0), (1, 0, 0, 1)] {
             assert_eq!(first(seed, user, kind, n), first(seed, user, kind, n));

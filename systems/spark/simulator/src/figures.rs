@@ -109,7 +109,7 @@ SELECT coalesce(p.gender, ''), q.fairness_score FROM public.matching_queue q JOI
  WHERE q.status IN ('spin_active', 'queue_waiting')";
 
 /// In the order of [`OUTCOMES`].
-const ENDS: &str = r#"
+const ENDS: &str = "
 WITH e AS (SELECT event_type, event_data, event_data -> 'event_data' ->> 'event' AS event, event_data -> 'event_data' ->> 'match_id' AS match_id
              FROM public.spark_event_log WHERE event_type IN ('state_transition', 'match_broken', 'reveal_timeout', 'vote_timeout')),
      late AS (SELECT DISTINCT event_data ->> 'match_id' AS match_id, event_type FROM e WHERE event_type IN ('reveal_timeout', 'vote_timeout'))
@@ -120,7 +120,7 @@ SELECT count(DISTINCT match_id) FILTER (WHERE event = 'both_voted_yes'),
        count(*) FILTER (WHERE event_type = 'match_broken' AND event_data ->> 'event' <> 'one_voted_pass'
                           AND NOT EXISTS (SELECT FROM late WHERE late.match_id = e.event_data ->> 'match_id')),
        (SELECT count(*) FROM public.matches WHERE status = 'pending')
-  FROM e"#;
+  FROM e";
 
 /// How a pair can end.
 pub const OUTCOMES: [&str; 6] =

@@ -42,7 +42,7 @@ impl Person {
     /// The `n`-th person of a seed, where so many in a hundred men and women are men.
     pub fn of(seed: u64, n: u32, men: u32) -> Self {
         let mut dice = Dice::of(seed, n, PROFILE, 0);
-        let (high, low) = (dice.next(), dice.next());
+        let (high, low) = (dice.bits(), dice.bits());
         let id = format!(
             "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
             high >> 32,

@@ -77,7 +77,7 @@ fn hear(runs: &mut Runs, clock: &Clock, event: &WorkerEvent) {
         WorkerEvent::Skipped { .. } => runs.skipped += 1,
         WorkerEvent::Problem { job, why } => runs.problems.push(format!("{job}: {why}")),
         WorkerEvent::Disconnected { why } => {
-            runs.problems.push(format!("the worker lost the database: {why}"))
+            runs.problems.push(format!("the worker lost the database: {why}"));
         }
         _ => {}
     }
@@ -134,7 +134,7 @@ async fn once(
         None => connect(options, &format!("spark simulator: {}", schedule.name)).await,
     };
     let began = clock.now();
-    let begun = Instant::now();
+    let since = Instant::now();
     let result = match connected {
         Ok(open) => {
             let open = session.insert(open);
@@ -149,7 +149,7 @@ async fn once(
     JobRun {
         job: schedule.name.clone(),
         began,
-        seconds: begun.elapsed().as_secs_f64(),
+        seconds: since.elapsed().as_secs_f64(),
         lag: began.saturating_sub(due),
         error: result.err(),
     }

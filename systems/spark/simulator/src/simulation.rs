@@ -94,7 +94,7 @@ pub async fn run(options: &ConnectOptions, settings: &Settings, stop: &Stop) -> 
     let begun = Instant::now();
     let (scheduling, checking) = (Stop::new(), Stop::new());
     let scheduled = schedule(options, &clock, &runs, &scheduling);
-    let checked = {
+    let watched = {
         let (checker, stop) = (checker.clone(), checking.clone());
         apart("checker", async move { checker.watch(&stop).await })
     };
@@ -104,7 +104,7 @@ pub async fn run(options: &ConnectOptions, settings: &Settings, stop: &Stop) -> 
     checking.request();
     scheduling.request();
     let mut problems = Vec::new();
-    match checked.await {
+    match watched.await {
         Ok(Ok(())) => {}
         Ok(Err(why)) => problems.push(format!("the checker ended: {why}")),
         Err(_) => problems.push("the checker broke off".to_owned()),

@@ -73,7 +73,7 @@ const TRANSITIONS: &str = r#"(SELECT l.user_id, l.event_data ->> 'from_state' AS
     l.event_data -> 'event_data' ->> 'event' AS event, l.event_data -> 'event_data' ->> 'match_id' AS match_id, l."timestamp" AS at
   FROM public.spark_event_log l WHERE l.event_type = 'state_transition' AND l.user_id IS NOT NULL)"#;
 
-/// Each pair that was ever matched, also where the match is gone: (match_id, a, b, at), the lower id first.
+/// Each pair that was ever matched, also where the match is gone: `(match_id, a, b, at)`, the lower id first.
 const FOUND: &str = "(SELECT t.match_id, min(t.user_id::text)::uuid AS a, max(t.user_id::text)::uuid AS b, min(t.at) AS at
     FROM {transitions} t WHERE t.event = 'match_found' GROUP BY t.match_id HAVING count(DISTINCT t.user_id) = 2
   UNION SELECT m.id::text, least(m.user1_id, m.user2_id), greatest(m.user1_id, m.user2_id), m.matched_at FROM public.matches m)";
