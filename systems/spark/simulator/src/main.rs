@@ -97,7 +97,7 @@ async fn simulate(arguments: &Arguments, stop: &Stop) -> ExitCode {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
         home: std::env::var_os("HOME").map(PathBuf::from),
-        user: std::env::var("USER").ok(),
+        user: std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok(),
     };
     let settings = Settings {
         users: arguments.users,

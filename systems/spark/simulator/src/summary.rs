@@ -144,7 +144,7 @@ fn work(outcome: &Outcome) -> Vec<String> {
         spread(&all, took)
     ));
     lines.push(format!(
-        "  behind   {} of simulated time after users meant to",
+        "  behind    {} of simulated time after users meant to",
         spread(&late(outcome), seconds)
     ));
     for (n, ((name, lawful), kind)) in KINDS.iter().zip(&outcome.tally.kinds).enumerate() {
@@ -159,7 +159,7 @@ fn work(outcome: &Outcome) -> Vec<String> {
             .collect();
         let errors = if errors.is_empty() { String::new() } else { format!("; {}", errors.join(", ")) };
         lines.push(format!(
-            "  {name:<9}{}: {}{errors}",
+            "  {name:<9} {}: {}{errors}",
             grouped(kind.micros.len()),
             spread(&latencies(outcome, Some(n)), took)
         ));
