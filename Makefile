@@ -20,6 +20,11 @@ demo: prerequisites ## Migrate and verify systems/bitstockerz on a throwaway ser
 	$(CARGO) build --release --package cutover-cli
 	@exec $(TARGET)/release/cutover demo
 
+.PHONY: demo-spark
+demo-spark: prerequisites ## Simulate systems/spark on a throwaway server: 300 users for 75 seconds, and whether everything held
+	$(CARGO) build --release --package spark-simulator
+	@exec $(TARGET)/release/spark-simulator --users 300 --seconds 75 --report $(TARGET)/demo/spark.html
+
 .PHONY: test
 test: prerequisites lint ## Lint, then run every test, also those in documentation
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \

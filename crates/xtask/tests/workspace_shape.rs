@@ -17,6 +17,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("xtask", &["cutover", "cutover-analysis", "cutover-postgres"]),
     ("bitstockerz", &[]),
     ("spark", &[]),
+    ("spark-simulator", &["cutover", "cutover-postgres", "cutover-worker"]),
     ("todo", &[]),
 ];
 
@@ -26,7 +27,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tokio-postgres", &["cutover-postgres", "testkit", "xtask"]),
     ("rustls", &["cutover-postgres"]),
     ("tokio-rustls", &["cutover-postgres"]),
-    ("clap", &["cutover-cli"]),
+    ("clap", &["cutover-cli", "spark-simulator"]),
     ("tree-sitter", &["cutover-models"]),
     ("tree-sitter-python", &["cutover-models"]),
     ("syn", &["cutover-models"]),
@@ -46,7 +47,15 @@ fn manifests() -> BTreeMap<String, toml::Table> {
     let mut folders: Vec<PathBuf> =
         fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.extend(fs::read_dir(root().join("systems")).unwrap().map(|entry| entry.unwrap().path()));
+    let nested: Vec<PathBuf> = folders.iter().map(|folder| folder.join("simulator")).collect();
     let mut manifests = BTreeMap::new();
+    for folder in nested.iter().filter(|folder| folder.join("Cargo.toml").exists()) {
+        let table: toml::Table = fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap();
+        let name = table["package"]["name"].as_str().unwrap().to_owned();
+        let system = folder.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        assert_eq!(name, format!("{system}-simulator"), "a simulator is named as its system");
+        manifests.insert(name, table);
+    }
     for manifest in folders.iter().map(|folder| folder.join("Cargo.toml")).filter(|path| path.exists()) {
         let table: toml::Table = fs::read_to_string(&manifest).unwrap().parse().unwrap();
         let name = table["package"]["name"].as_str().unwrap().to_owned();

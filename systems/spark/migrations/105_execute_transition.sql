@@ -88,9 +88,10 @@ BEGIN
             WHEN p_to = 'soft_offline' THEN p_from::text END,
         last_expansion_at = CASE WHEN p_to = 'spin_active' OR v_event = 'match_found' THEN NULL ELSE last_expansion_at END,
         engine_cycles = CASE WHEN p_to = 'spin_active' OR v_event = 'match_found' THEN 0 ELSE engine_cycles END,
-        fairness_score = CASE WHEN v_event = 'reveal_complete' THEN 0 ELSE fairness_score END,
-        fairness_boost = CASE WHEN v_event = 'reveal_complete' THEN 0 ELSE fairness_boost END,
-        skip_count = CASE WHEN v_event = 'reveal_complete' THEN 0 ELSE skip_count END
+        -- Also for who was away for a moment when the partner revealed, and comes back to the vote.
+        fairness_score = CASE WHEN p_to = 'vote_active' THEN 0 ELSE fairness_score END,
+        fairness_boost = CASE WHEN p_to = 'vote_active' THEN 0 ELSE fairness_boost END,
+        skip_count = CASE WHEN p_to = 'vote_active' THEN 0 ELSE skip_count END
      WHERE user_id = p_user;
     IF p_to = 'spin_active' THEN
         UPDATE matching_queue q

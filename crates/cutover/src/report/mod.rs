@@ -36,6 +36,16 @@ use crate::run::{CheckResult, Run};
 
 pub use digest::parts_lines;
 pub use html::{html, rehearsal_html};
+
+/// What other pages need to look like these, and to be as harmless.
+pub mod page {
+    pub use super::html::{POLICY, STYLE};
+
+    /// Text from outside as one line: control, direction and invisible characters appear escaped. Markup is the caller's to escape.
+    pub fn one_line(text: &str) -> std::borrow::Cow<'_, str> {
+        super::escape::line(text)
+    }
+}
 pub use markdown::markdown;
 
 /// The newest answer of each check of a run, in the order they were first given.

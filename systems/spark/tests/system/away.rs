@@ -103,6 +103,23 @@ fn waiting_goes_on_and_nobody_is_put_into_the_queue() {
     assert_eq!(spark.states(), "1 queue_waiting");
 }
 
+/// Who has revealed and is away for a moment comes back to the vote as everybody begins it: without fairness, boost and skips.
+#[test]
+fn who_comes_back_to_the_vote_begins_it_at_zero() {
+    let spark = Spark::with_a_pair();
+    spark.value(0, "SELECT complete_reveal(test.u(1), test.m())");
+    spark.value(0, "SELECT apply_fairness_boost(test.u(1), 10, 'test')");
+    spark.0.run("UPDATE matching_queue SET skip_count = 2");
+    spark.value(1000, "SELECT handle_user_offline(test.u(1))");
+    spark.value(2000, "SELECT complete_reveal(test.u(2), test.m())");
+    assert_eq!(spark.states(), "1 soft_offline, 2 vote_active");
+    spark.value(3000, "SELECT heartbeat_update(test.u(1))");
+    assert_eq!(spark.states(), "1 vote_active, 2 vote_active");
+    assert_eq!(spark.scores(), "1 0.00, 2 0.00");
+    let left = "SELECT count(*) FROM matching_queue WHERE fairness_boost <> 0 OR skip_count <> 0";
+    assert_eq!(spark.0.value(left), "0");
+}
+
 #[test]
 fn who_leaves_the_queue_lets_the_partner_go_on() {
     let spark = Spark::with_voters();

@@ -21,10 +21,11 @@ use super::format::utc;
 use crate::revert::shown_name;
 use crate::run::{Outcome, Run, Verdict};
 
-const STYLE: &str = include_str!("style.css");
+/// The style sheet of every page.
+pub const STYLE: &str = include_str!("style.css");
 
 /// Nothing may be fetched, framed, submitted or run; only the page's own style sheet applies.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// Text from outside, on one line.
 pub(super) struct Shown<'a>(pub(super) &'a str);
