@@ -39,8 +39,8 @@ BEGIN
                 RETURN v_match;
             END IF;
             -- While it waited the user got, or lost, a match: the locks are given back, so that their order holds.
-            RAISE EXCEPTION USING ERRCODE = 'SP000';
-        EXCEPTION WHEN SQLSTATE 'SP000' THEN
+            RAISE EXCEPTION USING ERRCODE = 'SP020';
+        EXCEPTION WHEN SQLSTATE 'SP020' THEN
             NULL;
         END;
     END LOOP;

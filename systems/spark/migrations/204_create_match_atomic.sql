@@ -38,14 +38,14 @@ BEGIN
         PERFORM FROM matching_queue WHERE user_id IN (p_user1, p_user2) ORDER BY user_id FOR UPDATE NOWAIT;
         IF NOT spark_may_match(p_user1, p_user2) THEN
             -- Gives the locks back, as everything below does.
-            RAISE EXCEPTION USING ERRCODE = 'SP000';
+            RAISE EXCEPTION USING ERRCODE = 'SP020';
         END IF;
         INSERT INTO matches (user1_id, user2_id, matched_at, status, created_at, updated_at)
             VALUES (least(p_user1, p_user2), greatest(p_user1, p_user2), v_now, 'pending', v_now, v_now)
             RETURNING id INTO v_match;
         RETURN v_match;
     EXCEPTION
-        WHEN SQLSTATE 'SP000' OR lock_not_available OR unique_violation OR serialization_failure OR deadlock_detected THEN
+        WHEN SQLSTATE 'SP020' OR lock_not_available OR unique_violation OR serialization_failure OR deadlock_detected THEN
             RETURN NULL;
         WHEN OTHERS THEN
             -- Nothing that is known; nobody shall look for it in vain.
