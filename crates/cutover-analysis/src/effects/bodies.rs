@@ -204,7 +204,7 @@ pub(crate) fn ends_transaction(block: &DoStmt) -> bool {
 }
 
 /// The first text of an option: a body is a list of one.
-fn text_of<'a>(options: &'a [Node], name: &str) -> Option<&'a str> {
+pub(super) fn text_of<'a>(options: &'a [Node], name: &str) -> Option<&'a str> {
     let option = options.iter().filter_map(relations::definition).find(|option| option.defname == name)?;
     match option.arg.as_deref()?.node.as_ref()? {
         NodeEnum::List(list) => names::text(list.items.first()?),
@@ -213,7 +213,7 @@ fn text_of<'a>(options: &'a [Node], name: &str) -> Option<&'a str> {
     }
 }
 
-fn language(options: &[Node]) -> Option<String> {
+pub(super) fn language(options: &[Node]) -> Option<String> {
     text_of(options, "language").map(str::to_lowercase)
 }
 

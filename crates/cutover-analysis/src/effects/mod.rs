@@ -13,6 +13,7 @@ mod context;
 mod data;
 mod destroys;
 mod display;
+mod fence;
 mod foreign_keys;
 pub mod implied;
 mod lock_mode;
@@ -43,6 +44,7 @@ pub use context::{
 };
 pub(crate) use data::is_harmless;
 pub use destroys::{Destroys, destroys};
+pub use fence::{Fenced, fenced};
 pub use foreign_keys::{NewForeignKey, new_foreign_keys};
 pub use lock_mode::LockMode;
 pub use model::{
