@@ -87,7 +87,7 @@ pub(super) const SAME: &str = "CREATE TYPE mood AS ENUM ('good', 'bad');
     CREATE INDEX by_at ON children (at DESC);";
 
 /// Models against a database that this SQL has made.
-async fn aligned(models: &Models, sql: &str) -> Alignment {
+pub(super) async fn aligned(models: &Models, sql: &str) -> Alignment {
     let database = testkit::database();
     database.run(sql);
     let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));
@@ -495,7 +495,7 @@ async fn what_is_about_columns_of_an_unknown_base_is_not_held_against_the_models
 }
 
 /// Statements that say themselves what is meant, one a line.
-fn said(statements: &[&str]) -> Models {
+pub(super) fn said(statements: &[&str]) -> Models {
     let part = |(at, text): (usize, &&str)| Part {
         sql: (*text).to_owned(),
         place: place(u32::try_from(at).unwrap() + 1),
