@@ -262,3 +262,33 @@ fn hostile_names_become_a_migration_that_can_be_read() {
     on_one_server(&place, &["apply", "--yes"]).ends_with(0);
     on_one_server(&place, &["align", "schema.sql"]).ends_with(0);
 }
+
+/// What lies in a folder and was not read is not in no model; folders behind links are read, each once.
+#[test]
+fn what_is_not_read_of_a_folder_leaves_open_what_it_may_say() {
+    let place = Place::new();
+    place.database().run("CREATE TABLE a (n int); CREATE TABLE b (n int); CREATE TABLE c (n int);");
+    place.write("notes.sql", "SELECT 1;");
+    place.write("m/a.sql", "CREATE TABLE a (n int);");
+    place.write("real/b.sql", "CREATE TABLE b (n int);");
+    let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, place.folder.join(at)).unwrap();
+    link("../real", "m/sub");
+    link("../real", "m/twice");
+    let found = on_one_server(&place, &["align", "m"]).ends_with(1);
+    shows(&found, &["c\n  warning[table-without-model]", "1 warning"]);
+    assert!(!found.stdout.contains("Not compared"), "{}", found.stdout);
+    link("..", "m/up");
+    link("nowhere", "m/gone.sql");
+    fs::write(place.folder.join("m/wide.sql"), b"-- \xff\xfe\nCREATE TABLE wide (n int);\n").unwrap();
+    let found = on_one_server(&place, &["align", "m"]).ends_with(1);
+    shows(
+        &found,
+        &[
+            "m/up:1: a link to a folder that it lies in",
+            "m/gone.sql:1: a link to nothing that can be read",
+            "m/wide.sql:1: what is no text in UTF-8",
+            "may say it, so that it is in no model or otherwise is not known: table c",
+            "wide\n  error[table-missing]",
+        ],
+    );
+}

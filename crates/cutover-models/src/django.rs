@@ -52,7 +52,7 @@ fn read(files: &[File], settings: &Settings) -> Models {
     let mut models = build::models(&modules, &settings.default_auto_field);
     for module in modules.iter().take(own) {
         for line in &module.broken {
-            models.unsupported(Place::new(&module.path, *line), "this line, which is no Python");
+            models.unread(Place::new(&module.path, *line), "this line, which is no Python");
         }
     }
     models

@@ -13,5 +13,5 @@ mod sql;
 mod sqlalchemy;
 
 use cutover_analysis::models as model;
-pub use cutover_analysis::models::{Models, ddl};
+pub use cutover_analysis::models::{Models, Place, ddl};
 pub use source::{File, SOURCES, Settings, Source, by_name, recognised};

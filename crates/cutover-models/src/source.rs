@@ -59,3 +59,45 @@ pub fn recognised(file: &File) -> Option<&'static Source> {
         ending == source.extension && (source.is_so)(&file.text)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{File, Settings, by_name};
+
+    /// What is not read of a file may be any table: the place is remembered.
+    #[test]
+    fn what_the_grammars_do_not_know_is_not_read() {
+        let unread = |source: &str, text: &str| -> Vec<u32> {
+            let path = format!("models.{}", by_name(source).unwrap().extension);
+            let file = File { path, text: text.to_owned() };
+            let models = by_name(source).unwrap().read(&[file], &Settings::default());
+            models.unread.iter().map(|place| place.line).collect()
+        };
+        let sqlalchemy = "from sqlalchemy import *\nclass Base(DeclarativeBase):\n    pass\nclass A(Base):\n    __tablename__ = 'a'\n    \
+                          id = mapped_column(Integer, primary_key=True)\n";
+        let django = "from django.db import models\nclass A(models.Model):\n    n = models.IntegerField()\n";
+        let prisma = "model A {\n  id Int @id\n}\n";
+        let diesel = "diesel::table! {\n    a (id) {\n        id -> Int4,\n    }\n}\n";
+        for (source, text, broken) in [
+            (
+                "sqlalchemy",
+                sqlalchemy,
+                "class B(Base):\n    __tablename__ = 'b'\n    id = mapped_column(Integer\n    v = mapped_column(Text)\n",
+            ),
+            (
+                "django",
+                django,
+                "class B(models.Model):\n    n = models.IntegerField(\n    m = models.TextField()\n",
+            ),
+            ("prisma", prisma, "model B {\n  id Int @id\n  ??\n}\n"),
+            ("prisma", prisma, "modelB {\n  id Int @id\n}\n"),
+            ("prisma", prisma, "model B {\n  id Int @id\n"),
+            ("diesel", diesel, "diesel::table! {\n    b (id) {\n        id Int4,\n    }\n}\n"),
+            ("diesel", diesel, "diesel::table! {\n    b (id {\n}\n"),
+        ] {
+            assert!(unread(source, text).is_empty(), "{source}");
+            assert!(!unread(source, &format!("{text}{broken}")).is_empty(), "{source}: {broken}");
+        }
+        assert!(unread("prisma", "datasource db {\n  ??\n}\nmodel A {\n  id Int @id\n}\n").is_empty());
+    }
+}

@@ -51,14 +51,25 @@ fn one_file(file: &File, models: &mut Models) {
             // Rows and settings of a transaction are no matter of models.
             Ok(Item::Statement(_) | Item::CopyData(_) | Item::CopyEnd) => {}
             Ok(Item::PsqlCommand { text, line, .. }) => {
-                models.unsupported(Place::new(&file.path, line), format!("`{text}`, which is psql's own"));
+                let (place, what) = (Place::new(&file.path, line), format!("`{text}`, which is psql's own"));
+                if runs_more(&text) {
+                    models.unread(place, what);
+                } else {
+                    models.unsupported(place, what);
+                }
             }
             Err(error) => {
                 let line = error.place().map_or(1, |place| place.line);
-                models.unsupported(Place::new(&file.path, line), format!("what follows: {error}"));
+                models.unread(Place::new(&file.path, line), format!("what follows: {error}"));
             }
         }
     }
+}
+
+/// Whether a command of psql runs statements that stand elsewhere.
+fn runs_more(command: &str) -> bool {
+    let word = command.trim_start_matches('\\').split_whitespace().next().unwrap_or_default();
+    matches!(word, "i" | "ir" | "include" | "include_relative" | "gexec" | "!")
 }
 
 /// Whether a statement says who may do what.
@@ -77,7 +88,9 @@ fn is_meant(statement: &str) -> bool {
         | "COPY" | "INSERT" | "UPDATE" | "DELETE" | "ANALYZE" | "VACUUM" => false,
         "ALTER" => {
             let words: Vec<String> = words.collect();
-            !words.windows(2).any(|pair| pair == ["OWNER", "TO"])
+            // A table may be given away, and something of it be said, in one.
+            let is_one = !(words.first().is_some_and(|first| first == "TABLE") && statement.contains(','));
+            !is_one || !words.windows(2).any(|pair| pair == ["OWNER", "TO"])
         }
         _ => true,
     }
@@ -114,5 +127,17 @@ mod tests {
         let models = recognised(&file).unwrap().read(&[file], &Settings::default());
         assert_eq!(models.statements.len(), 1);
         assert_eq!(models.unsupported[0].place.line, 2);
+        assert_eq!(models.unread, [models.unsupported[0].place.clone()]);
+    }
+
+    #[test]
+    fn what_stands_in_other_files_is_not_read_and_what_a_table_gets_with_its_owner_is() {
+        let text = "CREATE TABLE a (n int);\n\\ir more.sql\n\\set x 1\nALTER TABLE a OWNER TO b;\nALTER TABLE a ADD m int, OWNER TO b;\n";
+        let file = File { path: "schema.sql".into(), text: text.into() };
+        let models = recognised(&file).unwrap().read(&[file], &Settings::default());
+        let unread: Vec<u32> = models.unread.iter().map(|place| place.line).collect();
+        assert_eq!(unread, [2]);
+        let read: Vec<u32> = models.statements.iter().map(|part| part.place.line).collect();
+        assert_eq!(read, [1, 5]);
     }
 }

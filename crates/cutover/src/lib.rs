@@ -24,6 +24,7 @@ pub mod migration;
 mod places;
 pub mod plan;
 pub mod project;
+pub mod put;
 mod reading;
 pub mod recording;
 pub mod rehearse;

@@ -14,6 +14,7 @@ mod contract;
 mod data;
 mod destroys;
 mod display;
+mod fence;
 mod foreign_keys;
 pub mod implied;
 mod lock_mode;
@@ -46,6 +47,7 @@ pub use context::{
 pub use contract::{Call, Contract, Guards, Key, Passage, Raised, Returned, Shape, Unknown, Write, contract};
 pub(crate) use data::is_harmless;
 pub use destroys::{Destroys, destroys};
+pub use fence::{Fenced, fenced};
 pub use foreign_keys::{NewForeignKey, new_foreign_keys};
 pub use lock_mode::LockMode;
 pub use model::{

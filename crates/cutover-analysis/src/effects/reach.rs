@@ -3,8 +3,8 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
 
-use super::{beyond, effects_of_text};
-use crate::sql::{parse, routine_body};
+use super::{beyond, bodies, effects_of_text};
+use crate::sql::{parse, routine_body, without_comments};
 
 /// Words of [`beyond`] that are of the database alone all the same.
 const OF_THE_DATABASE: [&str; 2] = ["ALTER SCHEMA", "setval"];
@@ -43,9 +43,21 @@ pub fn reaches_beyond(text: &str) -> Option<String> {
     {
         return Some(why);
     }
+    if let Some(why) = parsed.statements().find_map(in_routine) {
+        return Some(why.to_owned());
+    }
     let body = routine_body(text)?;
     let body = text.get(body.start..)?;
     effects.late_opaque.or_else(|| in_body(body))
+}
+
+/// The same in the body of a function.
+fn in_routine(node: &NodeEnum) -> Option<&'static str> {
+    let NodeEnum::CreateFunctionStmt(create) = node else { return None };
+    let mut found = None;
+    // What cannot be read of it is looked for by its words.
+    let _ = bodies::each_of_routine(create, &mut |node| found = found.or_else(|| shared(node)));
+    found
 }
 
 /// What is not among the words of [`beyond`].
@@ -94,7 +106,7 @@ const WHAT: [&str; 7] = ["role", "user", "group", "database", "tablespace", "sys
 
 /// What the text of a body may do to the server when a trigger or a default runs it.
 fn in_body(body: &str) -> Option<String> {
-    let lower = body.to_lowercase();
+    let lower = without_comments(body, usize::MAX).to_lowercase();
     let words: Vec<&str> =
         lower.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
     let pair = words.windows(2).find(|pair| VERBS.contains(&pair[0]) && WHAT.contains(&pair[1]));
@@ -109,6 +121,8 @@ fn in_body(body: &str) -> Option<String> {
             || word.starts_with("pg_reload")
             || word.starts_with("pg_file")
             || word.starts_with("lo_export")
+            || word.starts_with("pg_read_")
+            || word.ends_with("replication_slot")
     });
     one.map(|word| format!("a body with {word}"))
 }
@@ -140,6 +154,9 @@ mod tests {
             "COPY t FROM PROGRAM 'x'",
             "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE r SUPERUSER; RETURN 1; END $$",
             "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'x'; RETURN 1; END $$",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN COPY t TO '/tmp/x'; RETURN 1; END $$",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN ALTER -- a b\n /* c */ ROLE r SUPERUSER; RETURN 1; END $$",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_create_physical_replication_slot('x'); RETURN 1; END $$",
         ] {
             assert!(reaches_beyond(sql).is_some(), "{sql}");
         }

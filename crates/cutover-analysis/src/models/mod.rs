@@ -6,12 +6,14 @@
 mod ddl;
 mod extensions;
 mod over;
+mod unsaid;
 
 use std::collections::BTreeSet;
 
 pub use ddl::{About, Part, Piece, Script, ddl, list, pieces, qualified};
 pub use extensions::{Needed, mentioned, needed};
 pub use over::{Over, over};
+pub use unsaid::{Unsaid, unsaid};
 
 /// A line of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +39,9 @@ pub struct Models {
     pub perhaps: Vec<(Option<String>, String)>,
     /// What is said and not understood. What depends on it is not compared.
     pub unsupported: Vec<Unsupported>,
+    /// Where something of a file could not be read at all: what stands there may be any table, or anything of one. It is among
+    /// `unsupported` too.
+    pub unread: Vec<Place>,
 }
 
 /// Something that is said and not understood.
@@ -285,6 +290,12 @@ impl Models {
     /// Remarks that something is not understood.
     pub fn unsupported(&mut self, place: Place, what: impl Into<String>) {
         self.unsupported.push(Unsupported { place, what: what.into() });
+    }
+
+    /// Remarks that something could not be read: what stands there may be anything.
+    pub fn unread(&mut self, place: Place, what: impl Into<String>) {
+        self.unread.push(place.clone());
+        self.unsupported(place, what);
     }
 
     /// Adds a type with a list of values, once for each name.

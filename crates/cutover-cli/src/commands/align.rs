@@ -6,11 +6,13 @@ use clap::Args;
 use cutover::align::{self, AlignError, CODES, Fill, GenerateError, Renamed};
 use cutover::compare::Side;
 use cutover::project::{Problem, Problems, Project};
+use cutover::secrets::without_passwords;
 use cutover::text::visible;
 use cutover_models::{File, Models, SOURCES, Settings, Source, by_name, recognised};
 
 use crate::app::{App, current_folder, overrides};
 use crate::args::VarArgs;
+use crate::commands::align_files::Reading;
 use crate::commands::align_write;
 use crate::error::{CliError, Exit};
 
@@ -161,10 +163,10 @@ fn project(app: &App, arguments: &Arguments) -> Result<Project, CliError> {
 /// What the models say: those of the command line, or of the project.
 fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
     let said = &project.models;
-    let mut files = Vec::new();
+    let mut reading = Reading::default();
     let current = current_folder()?;
     for path in &arguments.models {
-        files_in(&current.join(path), path, &mut files)?;
+        reading.named(&current.join(path), path)?;
     }
     if arguments.models.is_empty() {
         for (path, place) in &said.paths {
@@ -172,23 +174,26 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
                 let message = format!("{path:?}, which [models] names, is not there");
                 return Err(CliError::usage(Problems::from(Problem { message, ..place.clone() })));
             }
-            files_in(&project.root.join(path), Path::new(path), &mut files)?;
+            reading.named(&project.root.join(path), Path::new(path))?;
         }
     }
-    if files.is_empty() {
+    if reading.files.is_empty() {
         return Err(match (&arguments.models[..], &said.paths[..]) {
             ([], []) => CliError::usage("no models are named")
                 .hint("name files or folders (cutover align app/models), or say them in cutover.toml: [models] paths = [\"app/models\"]"),
             _ => CliError::usage("there are no files of models in what is named"),
         });
     }
-    let source = source(arguments.kind.as_deref(), said.kind.as_ref(), &files)?;
-    files.retain(|file| Path::new(&file.path).extension().is_some_and(|own| own == source.extension));
+    let source = source(arguments.kind.as_deref(), said.kind.as_ref(), &reading.files)?;
+    let (files, unread) = reading.of(source);
     let settings = Settings {
         default_auto_field: arguments.default_auto_field.as_ref().unwrap_or(&said.default_auto_field).clone(),
         sqlmodel: arguments.sqlmodel.as_ref().unwrap_or(&said.sqlmodel).clone(),
     };
-    let models = source.read(&files, &settings);
+    let mut models = source.read(&files, &settings);
+    for (place, what) in unread {
+        models.unread(place, what);
+    }
     if models.tables.is_empty() && models.statements.is_empty() {
         let given = arguments.models.iter().map(|path| path.display().to_string());
         let named: Vec<String> = given
@@ -202,7 +207,7 @@ fn read(project: &Project, arguments: &Arguments) -> Result<Models, CliError> {
             visible(&named.join(", ")),
             source.about
         ))
-        .hint(visible(&why.unwrap_or_default())));
+        .hint(visible(&without_passwords(&why.unwrap_or_default()))));
     }
     Ok(models)
 }
@@ -244,38 +249,6 @@ fn source(
     }
 }
 
-/// The files of a path, in order; folders that hold no sources are left out.
-fn files_in(path: &Path, shown: &Path, files: &mut Vec<File>) -> Result<(), CliError> {
-    let failed = |error: std::io::Error| CliError::usage(format!("cannot read {}: {error}", shown.display()));
-    if !path.is_dir() {
-        let text = std::fs::read(path).map_err(failed)?;
-        files.push(File {
-            path: shown.display().to_string(),
-            text: String::from_utf8_lossy(&text).into_owned(),
-        });
-        return Ok(());
-    }
-    let mut names: Vec<_> = std::fs::read_dir(path)
-        .map_err(failed)?
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect::<Result<_, _>>()
-        .map_err(failed)?;
-    names.sort();
-    for name in names {
-        let text = name.to_string_lossy();
-        let inner = path.join(&name);
-        let is_left_out = text.starts_with('.')
-            || matches!(&*text, "__pycache__" | "node_modules" | "migrations" | "venv" | "target");
-        let is_source = SOURCES
-            .iter()
-            .any(|source| Path::new(&name).extension().is_some_and(|own| own == source.extension));
-        if !is_left_out && (inner.is_dir() && !inner.is_symlink() || is_source && inner.is_file()) {
-            files_in(&inner, &shown.join(&name), files)?;
-        }
-    }
-    Ok(())
-}
-
 impl From<AlignError> for CliError {
     fn from(error: AlignError) -> Self {
         match error {
@@ -290,7 +263,9 @@ impl From<GenerateError> for CliError {
     fn from(error: GenerateError) -> Self {
         match error {
             GenerateError::Align(error) => error.into(),
-            GenerateError::Rename(_) | GenerateError::Idle(_) => Self::usage(error),
+            GenerateError::Rename(_) | GenerateError::Idle(_) | GenerateError::Unread(..) => {
+                Self::usage(error)
+            }
             other => Self::new(Exit::No, other.to_string()),
         }
     }

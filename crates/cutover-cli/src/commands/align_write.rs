@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io;
 use std::path::Path;
 
 use cutover::align::{self, Decisions, Fill, Generated, Renamed, Undecided};
 use cutover::clock::{Clock as _, SystemClock};
 use cutover::lint::{Located, Severity};
 use cutover::project::{Body, Project};
+use cutover::put;
 use cutover::report::format::{count, utc};
 use cutover::text::visible;
 use cutover_models::Models;
@@ -214,11 +214,13 @@ fn new_file(project: &Project, file: &Path, sql: &str) -> Result<Written, CliErr
     let text = project.as_migration(file, sql).map_err(|why| {
         CliError::usage(format!("--out {}: it would be no migration there", visible(&shown))).hint(why)
     })?;
-    let mut new = OpenOptions::new().write(true).create_new(true).open(file).map_err(|error| {
-        CliError::usage(format!("cannot write {}: {error}", visible(&shown)))
-            .hint("name a file that is not there yet")
+    put::new(file, &text).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            CliError::usage(format!("cannot write {}: it is there already", visible(&shown)))
+                .hint("name a file that is not there yet")
+        }
+        _ => CliError::file(file, &error),
     })?;
-    new.write_all(text.as_bytes()).map_err(|error| CliError::file(file, &error))?;
     Ok(Written { offset: lines_before(&text, sql), paths: vec![shown] })
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use cutover::compare::rename::{self, Rename};
 use cutover::compare::{self, Built, Change, Diff, Left, Options, Schema, Side, Sql, diff, drift, read_both};
 use cutover::project::{Overrides, Project, Vars};
+use cutover::put;
 use cutover::report::format::count;
 use cutover::text::visible;
 use cutover_postgres::connect::ConnectOptions;
@@ -406,8 +407,8 @@ fn write(app: &App, file: &Path, text: &str, force: bool) -> Result<(), CliError
         let message = format!("{} is there already; nothing was written", file.display());
         return Err(CliError::usage(message).hint("name another file, or write over it with --force"));
     }
-    std::fs::write(file, text)
-        .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
+    let put = if force { put::over(file, text) } else { put::new(file, text) };
+    put.map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
     app.output.say(&format!("written to {}", file.display()));
     Ok(())
 }

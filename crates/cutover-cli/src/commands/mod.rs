@@ -2,6 +2,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod align;
+mod align_files;
 mod align_write;
 pub(crate) mod apply;
 pub(crate) mod baseline;

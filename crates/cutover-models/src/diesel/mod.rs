@@ -52,7 +52,7 @@ fn read(files: &[File], _settings: &Settings) -> Models {
             Ok(stream) => tokens::walk(&file.path, stream, &mut found, &mut models),
             Err(error) => {
                 let place = place(&file.path, error.span());
-                models.unsupported(place, format!("the file is no Rust: {error}"));
+                models.unread(place, format!("the file is no Rust: {error}"));
             }
         }
     }

@@ -144,13 +144,13 @@ impl Walker<'_> {
     }
 
     fn refuse(&mut self, span: Span, what: String) {
-        self.models.unsupported(place(self.path, span), what);
+        self.models.unread(place(self.path, span), what);
     }
 
     /// What a macro is called with is not understood. An error at its end has no line of its own.
     fn refuse_error(&mut self, name: &Ident, error: &Error) {
         let place = place(self.path, error.span()).max(place(self.path, name.span()));
-        self.models.unsupported(place, format!("{name}!: {error}"));
+        self.models.unread(place, format!("{name}!: {error}"));
     }
 
     /// A macro that is called.
@@ -179,7 +179,8 @@ impl Walker<'_> {
                 }
             }
             "view" => {
-                self.refuse(name.span(), format!("view!: {}", short(&body.stream())));
+                let what = format!("view!: {}", short(&body.stream()));
+                self.models.unsupported(place(self.path, name.span()), what);
             }
             _ => {}
         }
@@ -415,7 +416,7 @@ fn columns(input: ParseStream<'_>, start: &Place, table: &str, models: &mut Mode
             Ok(column) => columns.push(column),
             Err(error) => {
                 let place = place(path, error.span()).max(before.clone());
-                models.unsupported(place, format!("a column of {table}: {error}"));
+                models.unread(place, format!("a column of {table}: {error}"));
                 while !input.is_empty() && !input.peek(Token![,]) {
                     if input.parse::<TokenTree>().is_err() {
                         return columns;

@@ -30,6 +30,7 @@ fn read(files: &[File], _settings: &Settings) -> Models {
     let documents: Vec<Document> = files.iter().map(syntax::parse).collect();
     for document in &documents {
         models.unsupported.extend(document.unsupported.iter().cloned());
+        models.unread.extend(document.unread.iter().cloned());
     }
     let blocks: Vec<&Block> = documents.iter().flat_map(|document| &document.blocks).collect();
     let nowhere = Place::new(files.first().map_or("", |file| &file.path), 1);

@@ -15,6 +15,8 @@ const DEPTH: u32 = 32;
 pub(super) struct Document {
     pub(super) blocks: Vec<Block>,
     pub(super) unsupported: Vec<Unsupported>,
+    /// Where something of a table or a type, or a whole block, is not read.
+    pub(super) unread: Vec<Place>,
 }
 
 /// `model User { … }`.
@@ -345,6 +347,10 @@ impl Parser<'_> {
         let text: String = text.chars().take(80).collect();
         let what =
             if where_from.is_empty() { format!("`{text}`") } else { format!("`{text}` in {where_from}") };
+        // What connects, and what is made of it, says no tables.
+        if !["datasource ", "generator "].iter().any(|kind| where_from.starts_with(kind)) {
+            self.document.unread.push(place.clone());
+        }
         self.document.unsupported.push(Unsupported { place, what });
         while self.peek().is_some_and(|token| *token != Token::NewLine) {
             self.at += 1;
@@ -383,6 +389,7 @@ impl Parser<'_> {
             let is_read = match self.peek() {
                 None => {
                     let what = format!("{title} has no end");
+                    self.document.unread.push(block.place.clone());
                     self.document.unsupported.push(Unsupported { place: block.place.clone(), what });
                     return block;
                 }

@@ -30,7 +30,7 @@ fn read(files: &[File], settings: &Settings) -> Models {
     let mut models = Models::default();
     for module in &modules {
         for line in &module.broken {
-            models.unsupported(Place::new(&module.path, *line), "this is no Python");
+            models.unread(Place::new(&module.path, *line), "this is no Python");
         }
     }
     let known = known::Known::of(&modules, settings);

@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover_analysis::effects::{ObjectKind, reaches_beyond, server_wide};
-use cutover_analysis::models::{About, Aspect, Models, Needed, Part, Place, Table, ddl, needed, pieces};
+use cutover_analysis::effects::{Fenced, ObjectKind, fenced, server_wide};
+use cutover_analysis::models::{
+    About, Aspect, Models, Needed, Part, Place, Table, ddl, needed, pieces, unsaid,
+};
 use cutover_analysis::schema::{Id, Schema};
 use cutover_analysis::sql;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::{Failure, Session};
 
+use super::bodies::{self, Made};
 use super::compare::id_of;
 use super::model::NotCompared;
+use super::unread::Unmade;
 use super::{AlignError, said};
 use crate::compare::likeness;
 use crate::secrets::without_passwords;
@@ -30,6 +34,10 @@ pub(super) struct Built {
     pub(super) unbuilt: BTreeSet<Id>,
     /// What of a table could not be made, and is not compared.
     pub(super) open: BTreeMap<Id, Open>,
+    /// What was not read or not run, and may say more.
+    pub(super) unmade: Vec<Unmade>,
+    /// Others use the server on which they were built.
+    pub(super) is_shared: bool,
 }
 
 /// What of a table is not compared, besides what its model leaves open.
@@ -69,23 +77,35 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
     let not_had = extensions(there, &missing, session).await?;
     let given = models;
     let models = &with_types_of(there, models, &default_schema);
-    let mut building =
-        Building { models, is_shared, default_schema, not_had, refused: Vec::new(), open: BTreeMap::new() };
-    building.all_said(session).await?;
+    let mut building = Building {
+        models,
+        is_shared,
+        default_schema,
+        not_had,
+        refused: Vec::new(),
+        open: BTreeMap::new(),
+        unmade: models.unread.iter().map(Unmade::anything).collect(),
+    };
+    let bodiless = building.all_said(session).await?;
     let parts = ddl(models).parts;
     if !all_at_once(&parts, session).await? {
         for part in &parts {
             building.part(part, session).await?;
         }
     }
-    let schema = replay.schema().await?;
-    let Building { default_schema, refused, open, .. } = building;
+    let mut schema = replay.schema().await?;
+    let Building { default_schema, refused, open, unmade, .. } = building;
     let is_made = |id: &Id| schema.get(id).is_some();
     let unbuilt =
         models.tables.iter().map(|table| id_of(table, &default_schema)).filter(|id| !is_made(id)).collect();
     let mut models = given.clone();
     said::add(&mut models, &schema);
-    Ok(Built { models, schema, default_schema, refused, unbuilt, open })
+    // What is not as the models say is made nowhere.
+    schema.objects.retain(|id, _| {
+        let name = id.name.split('(').next().unwrap_or_default();
+        !matches!(id.kind, ObjectKind::Function | ObjectKind::Procedure) || !bodiless.contains(name)
+    });
+    Ok(Built { models, schema, default_schema, refused, unbuilt, open, unmade, is_shared })
 }
 
 /// The models with the types that are there where their own are not known: what else is said of those columns is then compared as it is.
@@ -191,50 +211,68 @@ struct Building<'a> {
     not_had: BTreeMap<String, String>,
     refused: Vec<NotCompared>,
     open: BTreeMap<Id, Open>,
+    unmade: Vec<Unmade>,
 }
 
 impl Building<'_> {
     /// The statements that say themselves what is meant. Files know nothing of their order: what needs something that is not there yet is
-    /// run again once others have been.
-    async fn all_said(&mut self, session: &mut Session) -> Result<(), AlignError> {
+    /// run again once others have been. Returns the functions that have no body.
+    async fn all_said(&mut self, session: &mut Session) -> Result<BTreeSet<String>, AlignError> {
         let models = self.models;
         let mut waiting = Vec::new();
         for part in &models.statements {
-            match self.may_run(part) {
-                Ok(()) => waiting.push(part),
-                Err(why) => self.tell(&part.place, &part.sql, &why),
+            match self.as_run(part) {
+                Ok(fenced) => waiting.push((part, fenced)),
+                Err(why) => self.leave_out(part, &why),
             }
         }
+        let mut bodies = Vec::new();
         loop {
-            let mut still: Vec<(&Part, String)> = Vec::new();
+            let mut still = Vec::new();
             let before = waiting.len();
-            for part in waiting {
-                if let Some(why) = refusal(&part.sql, session).await? {
-                    still.push((part, why));
+            for (part, fenced) in waiting {
+                match bodies::made(part, &fenced, session).await? {
+                    Made::Refused(why) => still.push((part, fenced, why)),
+                    Made::Whole => {}
+                    Made::Empty(body) => bodies.push(body),
                 }
             }
             if still.len() == before {
-                for (part, why) in &still {
-                    self.tell(&part.place, &part.sql, why);
+                for (part, _, why) in &still {
+                    self.leave_out(part, why);
                 }
-                return Ok(());
+                let (bodiless, refused) = bodies::put(bodies, session).await?;
+                for (part, why) in refused {
+                    self.leave_out(part, &why);
+                }
+                return Ok(bodiless);
             }
-            waiting = still.into_iter().map(|(part, _)| part).collect();
+            waiting = still.into_iter().map(|(part, fenced, _)| (part, fenced)).collect();
         }
     }
 
-    /// Whether a statement that says itself what is meant may be run.
+    /// What it would have said is not known to be said by nothing.
+    fn leave_out(&mut self, part: &Part, why: &str) {
+        self.tell(&part.place, &part.sql, why);
+        self.unmade.push(Unmade { place: part.place.clone(), says: unsaid(&part.sql) });
+    }
+
+    /// A statement that says itself what is meant, as it may be run.
     ///
     /// # Errors
-    /// Why not.
-    fn may_run(&self, part: &Part) -> Result<(), String> {
-        if let Some(why) = self.is_shared.then(|| reaches_beyond(&part.sql)).flatten() {
-            return Err(format!(
-                "it may do something beyond its database, and others use that server: {why}"
-            ));
+    /// Why it may not.
+    fn as_run(&self, part: &Part) -> Result<Fenced, String> {
+        let parsed = sql::parse(&part.sql).ok();
+        // What a server refuses too does nothing, and it says what is wrong.
+        if self.is_shared && parsed.is_some() {
+            return fenced(&part.sql).map_err(|why| {
+                format!("it may do something beyond its database, and others use that server: {why}")
+            });
         }
-        let is_wide = sql::parse(&part.sql).is_ok_and(|parsed| server_wide(&parsed).is_some());
-        if is_wide { Err("it is of the whole server, and not run".to_owned()) } else { Ok(()) }
+        if parsed.is_some_and(|parsed| server_wide(&parsed).is_some()) {
+            return Err("it is of the whole server, and not run".to_owned());
+        }
+        Ok(Fenced { sql: part.sql.clone(), whole: None, routine: None })
     }
 
     async fn part(&mut self, part: &Part, session: &mut Session) -> Result<(), AlignError> {
@@ -345,7 +383,7 @@ impl Building<'_> {
 }
 
 /// Runs a statement: why the server refuses it.
-async fn refusal(text: &str, session: &mut Session) -> Result<Option<String>, AlignError> {
+pub(super) async fn refusal(text: &str, session: &mut Session) -> Result<Option<String>, AlignError> {
     match sql::parse(text) {
         Err(error) => return Ok(Some(error.to_string())),
         // A model that says more than one statement in the place of an expression is not obeyed.

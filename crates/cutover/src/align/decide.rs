@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::compare::{said_of, takes_a_value};
 use super::model::Difference;
 use crate::compare::rename::{self, Rename};
+use crate::secrets::without_passwords;
 
 /// What was decided.
 #[derive(Debug, Clone, Default)]
@@ -384,7 +385,7 @@ fn client_of(models: &Models, id: &Id) -> Option<String> {
     let table = models.tables.iter().find(|table| Some(table.name.as_str()) == id.table.as_deref())?;
     let column = table.columns.iter().find(|column| id.name == column.name)?;
     match &column.default {
-        Default::Client(how) => Some(how.clone()),
+        Default::Client(how) => Some(without_passwords(how)),
         _ => None,
     }
 }

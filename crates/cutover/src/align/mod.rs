@@ -4,12 +4,15 @@
 //! defaults and checks are compared as PostgreSQL itself writes them. What a model cannot say, or leaves open, is not compared and
 //! never called equal. Nothing is changed here, and models are not read: `cutover-models` does that.
 
+mod bodies;
 mod build;
 mod columns;
 mod compare;
 mod decide;
 mod defaults;
 mod exact;
+#[cfg(test)]
+mod fence_tests;
 mod fill;
 mod fold;
 #[cfg(test)]
@@ -23,6 +26,9 @@ mod said;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unread;
+#[cfg(test)]
+mod unread_tests;
 mod wanted;
 mod write;
 #[cfg(test)]
@@ -48,6 +54,7 @@ use crate::catalog::CatalogError;
 use build::{Built, build};
 
 use crate::compare::{Side, SideError};
+use crate::secrets::without_passwords;
 use crate::verify::SandboxProvider;
 
 /// Why models are held against nothing.
@@ -92,6 +99,18 @@ pub async fn align(
     Ok(alignment)
 }
 
+/// Stars what is secret in what is told: models, defaults and comments hold anything.
+fn without_secrets(differences: &mut [Difference], not_compared: &mut [NotCompared], beyond: &mut [String]) {
+    let sides = differences.iter_mut().flat_map(|one| {
+        let sides = one.model.iter_mut().chain(&mut one.there);
+        sides.chain(std::iter::once(&mut one.message))
+    });
+    let open = not_compared.iter_mut().map(|one| &mut one.what);
+    for text in sides.chain(open).chain(beyond) {
+        *text = without_passwords(text);
+    }
+}
+
 /// Holds what models have been built into against a schema.
 fn hold(built: &Built, there: &Schema, keep: &[String]) -> Alignment {
     let models = &built.models;
@@ -105,6 +124,7 @@ fn hold(built: &Built, there: &Schema, keep: &[String]) -> Alignment {
         missing: &build::missing(models, there),
     };
     let mut compared = compare::compare(&sides);
+    let held = unread::hold_back(&built.unmade, (&built.schema, there), &mut compared.differences);
     let unsupported = models.unsupported.iter().map(|one| NotCompared {
         path: one.place.path.clone(),
         line: one.place.line,
@@ -112,7 +132,7 @@ fn hold(built: &Built, there: &Schema, keep: &[String]) -> Alignment {
     });
     let mut not_compared: Vec<NotCompared> = Vec::new();
     // A class that several tables are made from is told of once.
-    for one in unsupported.chain(open::of(models)).chain(built.refused.iter().cloned()) {
+    for one in unsupported.chain(open::of(models)).chain(built.refused.iter().cloned()).chain(held) {
         if !not_compared.contains(&one) {
             not_compared.push(one);
         }
@@ -142,6 +162,7 @@ fn hold(built: &Built, there: &Schema, keep: &[String]) -> Alignment {
         table.differences =
             compared.differences.iter().filter(|difference| difference.table == table.name).count();
     }
+    without_secrets(&mut compared.differences, &mut not_compared, &mut compared.beyond);
     Alignment {
         format_version: FORMAT_VERSION,
         against: String::new(),

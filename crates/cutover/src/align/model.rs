@@ -181,9 +181,15 @@ pub struct NotCompared {
 }
 
 impl Alignment {
-    /// Whether nothing is otherwise but what is allowed.
+    /// Whether anything was held against what is there.
+    pub fn has_compared(&self) -> bool {
+        self.not_compared.is_empty() || self.tables.iter().any(|table| table.is_compared)
+    }
+
+    /// Whether nothing is otherwise but what is allowed. Where nothing could be compared, nothing is known of that.
     pub fn is_aligned(&self, allow: &[String]) -> bool {
-        !self.differences.iter().any(|difference| !allow.iter().any(|code| code == difference.code))
+        self.has_compared()
+            && self.differences.iter().all(|difference| allow.iter().any(|code| code == difference.code))
     }
 }
 

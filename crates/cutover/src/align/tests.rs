@@ -87,7 +87,7 @@ pub(super) const SAME: &str = "CREATE TYPE mood AS ENUM ('good', 'bad');
     CREATE INDEX by_at ON children (at DESC);";
 
 /// Models against a database that this SQL has made.
-async fn aligned(models: &Models, sql: &str) -> Alignment {
+pub(super) async fn aligned(models: &Models, sql: &str) -> Alignment {
     let database = testkit::database();
     database.run(sql);
     let sandbox = SandboxProvider::dev_url(database.server().options("postgres"));

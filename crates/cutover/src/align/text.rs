@@ -64,7 +64,9 @@ fn sums(alignment: &Alignment, allow: &[String]) -> String {
     let of = |severity: Severity| told.iter().filter(|one| one.severity == severity).count();
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     let mut sums = Vec::new();
-    if alignment.differences.is_empty() {
+    if !alignment.has_compared() {
+        sums.push("nothing was compared".to_owned());
+    } else if alignment.differences.is_empty() {
         sums.push("nothing is otherwise".to_owned());
     } else {
         sums.extend([count(errors, "error", "errors"), count(warnings, "warning", "warnings")]);

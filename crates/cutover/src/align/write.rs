@@ -3,10 +3,10 @@
 //! is written to any file here.
 
 use cutover_analysis::diff::{Diff, Options, diff, diff_with_renamed_values};
-use cutover_analysis::effects::ObjectKind;
+use cutover_analysis::effects::{ObjectKind, reaches_beyond};
 use cutover_analysis::models::Models;
 use cutover_analysis::schema::{Id, Object, Place, Schema, Sql, Value, hazards};
-use cutover_analysis::sql::quote_ident;
+use cutover_analysis::sql::{Item, Splitter, quote_ident};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -16,7 +16,7 @@ use super::fill::Filling;
 use super::model::{Alignment, Difference, Subject};
 use super::proof::{self, Proof};
 use super::{AlignError, hold};
-use super::{fill, fold, wanted};
+use super::{fill, fold, unread, wanted};
 use crate::compare::rename::{self, Rename, RenameError};
 use crate::compare::{Side, as_they_stand, migration};
 use crate::lint::fix::{self, Fixed};
@@ -36,12 +36,24 @@ pub enum GenerateError {
     /// Decisions that are about nothing.
     #[error("{} names nothing that is to be decided", .0.join(", "))]
     Idle(Vec<String>),
+    /// Decisions about what may be in what could not be read.
+    #[error("{} cannot be decided: {}", .0.join(", "), held_back(.1))]
+    Unread(Vec<String>, Vec<super::NotCompared>),
+    /// Nothing of the models could be compared: no migration follows from that.
+    #[error("nothing of the models could be compared, and nothing follows from that: {}", held_back(.0))]
+    NotCompared(Vec<super::NotCompared>),
     /// What was written cannot be read as a migration.
     #[error("what was written cannot be read as a migration: {0}")]
     Unreadable(#[from] ProjectError),
     /// A placeholder of what was written is none.
     #[error("what was written cannot be read: {0}")]
     Placeholders(#[from] std::io::Error),
+}
+
+/// Why something is not decided, in words.
+fn held_back(why: &[super::NotCompared]) -> String {
+    let one = |one: &super::NotCompared| format!("{}:{}: {}", one.path, one.line, one.what);
+    why.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// A migration that models lead to, or what is to be decided first.
@@ -91,10 +103,16 @@ pub async fn generate(
         [] => there.clone(),
         _ => Box::pin(rename::renamed(&there, &renames, sandbox)).await.map_err(AlignError::from)?,
     };
-    let Alignment { differences, not_compared, .. } = hold(&built, &from, &decisions.keep);
+    let alignment = hold(&built, &from, &decisions.keep);
+    if !alignment.has_compared() {
+        return Err(GenerateError::NotCompared(alignment.not_compared));
+    }
+    let Alignment { differences, not_compared, .. } = alignment;
     let idle = decide::idle(decisions, &differences, (&built.schema, &from));
     if !idle.is_empty() {
-        return Err(GenerateError::Idle(idle));
+        let held = unread::held(&not_compared);
+        let is_so = held.is_empty();
+        return Err(if is_so { GenerateError::Idle(idle) } else { GenerateError::Unread(idle, held) });
     }
     let undecided = decide::undecided(&built.models, (&built.schema, &from), &differences, decisions);
     if !undecided.is_empty() {
@@ -116,6 +134,12 @@ pub async fn generate(
     }
     let text = migration(&without_left(forward), &name, "what the models say");
     let (text, fixed, findings) = in_safe_form(&there, text, decisions)?;
+    // What models make must not run on a server that others use, not even to be proven.
+    if let Some(why) = built.is_shared.then(|| beyond(&text)).flatten() {
+        generated.failed = Some(why);
+        generated.sql = text;
+        return Ok(generated);
+    }
     let written = readable("models", &[(WRITTEN, &text)])?;
     let undo = |reached: &Schema| {
         migration(&without_left(back(reached, &from, &decided)), "what the models say", &name)
@@ -131,6 +155,18 @@ pub async fn generate(
     generated.fixed = fixed;
     generated.findings = findings;
     Ok(generated)
+}
+
+/// The first statement of a text that may do something beyond its database, in words.
+fn beyond(text: &str) -> Option<String> {
+    Splitter::new(text.as_bytes()).find_map(|item| {
+        let Ok(Item::Statement(statement)) = item else { return None };
+        let why = reaches_beyond(&statement.text)?;
+        Some(format!(
+            "line {}: it may do something beyond its database, and others use that server: {why}",
+            statement.line
+        ))
+    })
 }
 
 /// Whether a migration that was written has any statement.

@@ -12,20 +12,20 @@ use crate::migrate;
 use crate::project::Project;
 use crate::verify::SandboxProvider;
 
-fn project(sql: &str) -> Project {
+pub(super) fn project(sql: &str) -> Project {
     let files: &[(&str, &[u8])] = if sql.is_empty() { &[] } else { &[("0001_there.sql", sql.as_bytes())] };
     Project::embedded("there", files).unwrap()
 }
 
-fn sandbox() -> SandboxProvider {
+pub(super) fn sandbox() -> SandboxProvider {
     SandboxProvider::dev_url(testkit::server().server().options("postgres"))
 }
 
-async fn generated(models: &Models, sql: &str, decisions: &Decisions) -> Generated {
+pub(super) async fn generated(models: &Models, sql: &str, decisions: &Decisions) -> Generated {
     Box::pin(generate(models, &project(sql), decisions, &sandbox())).await.unwrap()
 }
 
-fn dropping(what: &str) -> Decisions {
+pub(super) fn dropping(what: &str) -> Decisions {
     Decisions { drop: vec![what.to_owned()], ..Decisions::default() }
 }
 

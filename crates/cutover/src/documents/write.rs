@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::put;
+
 /// What every document begins with, between the marks of its file.
 const MARK: &str = "Written by cutover report (documents): made anew each time, and edits are lost.";
 
@@ -49,28 +51,10 @@ pub fn write(folder: &Path, documents: &[Document]) -> Result<usize, (String, io
         if fs::read(&path).is_ok_and(|there| there == document.text.as_bytes()) {
             continue;
         }
-        at_once(&path, &document.text).map_err(|error| (document.name.clone(), error))?;
+        put::over(&path, &document.text).map_err(|error| (document.name.clone(), error))?;
         written += 1;
     }
     Ok(written)
-}
-
-/// Writes a file beside, and puts it in the place of the one that is there; one that a link leads to where that is.
-fn at_once(path: &Path, text: &str) -> io::Result<()> {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = path.with_file_name(name);
-    let written = fs::write(&beside, text).and_then(|()| {
-        if let Ok(there) = fs::metadata(&path) {
-            fs::set_permissions(&beside, there.permissions())?;
-        }
-        fs::rename(&beside, &path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Making files: the next migration in the project's own convention, and a new project. Nothing that exists is
 //! ever changed.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::conventions::{self, Detected, NewFile};
 use super::problem::{Problem, ProjectError};
 use super::{CONFIG_FILE, FOLDERS, MigrationRoot, Project, files, folders, load, vars};
 use crate::migration::Migration;
+use crate::put;
 
 /// A file that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,14 +64,54 @@ pub(super) fn migration(
             return Err(ProjectError::Exists { path });
         }
     }
-    for Created { path, content } in &created {
-        let path = project.root.join(path);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| ProjectError::Write { path: path.clone(), error })?;
-        }
-        write_new(&path, content)?;
-    }
+    all_or_none(project, root, &created)?;
     Ok(created)
+}
+
+/// Writes the files of a migration, unless others have come since the project was read: it would be the same number twice, or made for
+/// something else than it runs behind.
+fn all_or_none(project: &Project, root: &MigrationRoot, created: &[Created]) -> Result<(), ProjectError> {
+    let folder = project.root.join(&root.path);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| ProjectError::Write { path, error }
+    };
+    fs::create_dir_all(&folder).map_err(failed(&folder))?;
+    let _taken = put::taken(&folder);
+    if let Some(path) = come_meanwhile(project, root, &folder)? {
+        return Err(ProjectError::Meanwhile { path: format!("{}{path}", prefix(root)) });
+    }
+    let mut made: Vec<PathBuf> = Vec::new();
+    for Created { path, content } in created {
+        let path = project.root.join(path);
+        let folder = path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed(&path));
+        if let Err(error) = folder.and_then(|()| write_new(&path, content)) {
+            for path in &made {
+                let _ = fs::remove_file(path);
+            }
+            return Err(error);
+        }
+        made.push(path);
+    }
+    Ok(())
+}
+
+/// A migration that is in the folder by now and was not when the project was read.
+fn come_meanwhile(
+    project: &Project,
+    root: &MigrationRoot,
+    folder: &Path,
+) -> Result<Option<String>, ProjectError> {
+    let convention = root.convention;
+    let read = |(path, error)| ProjectError::Read { path, error };
+    let listing = files::list(folder, &project.root, &|inner| convention.enters(inner)).map_err(read)?;
+    let reading = convention.read(&conventions::Folder::of_names(&listing.paths));
+    let prefix = prefix(root);
+    let is_known = |path: &String| {
+        let path = format!("{prefix}{path}");
+        project.migrations.iter().any(|migration| migration.id.root == root.path && migration.path == path)
+    };
+    Ok(reading.migrations.into_iter().map(|found| found.path).find(|path| !is_known(path)))
 }
 
 /// See [`Project::as_migration`].
@@ -183,8 +224,7 @@ fn write_new(path: &Path, content: &str) -> Result<(), ProjectError> {
         io::ErrorKind::AlreadyExists => ProjectError::Exists { path: path.to_owned() },
         _ => ProjectError::Write { path: path.to_owned(), error },
     };
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
-    file.write_all(content.as_bytes()).map_err(failed)
+    put::new(path, content).map_err(failed)
 }
 
 /// Makes a project of a folder: `cutover.toml`, and a folder for migrations where none of the usual ones is there.

@@ -167,6 +167,15 @@ pub enum ProjectError {
         /// Which one.
         path: PathBuf,
     },
+    /// A migration has come into the folder since the project was read; nothing was written.
+    #[error(
+        "{} has come meanwhile: what was made does not know it, and is not written; run it again",
+        visible(path)
+    )]
+    Meanwhile {
+        /// Which one, relative to the project.
+        path: String,
+    },
     /// The next file cannot be named.
     #[error("{0}")]
     Name(String),

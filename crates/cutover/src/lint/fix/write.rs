@@ -1,10 +1,11 @@
 //! Writing what was mended: all files or none, and none of them half.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Changed;
+use crate::put;
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -90,19 +91,8 @@ fn prepare(changed: &Changed) -> Result<Ready<'_>, WriteError> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(format!("{WAITS}{}.tmp", std::process::id()));
     let temporary = file.with_file_name(name);
-    let mut out =
-        fs::OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(failed(&temporary))?;
-    let kept = || -> io::Result<()> {
-        if changed.before.is_some() {
-            fs::set_permissions(&temporary, fs::metadata(&file)?.permissions())?;
-        }
-        out.write_all(changed.after.as_bytes())?;
-        out.sync_all()
-    }();
-    if let Err(error) = kept {
-        let _ = fs::remove_file(&temporary);
-        return Err(WriteError::Io { path: temporary, error });
-    }
+    let like = changed.before.is_some().then_some(file.as_path());
+    put::whole(&temporary, &changed.after, like).map_err(failed(&temporary))?;
     Ok(Ready { changed, file, temporary })
 }
 

@@ -52,6 +52,27 @@ fn an_existing_file_is_never_changed() {
     assert_eq!(fs::read(folder.path().join("migrations/0002_b.sql")).unwrap(), b"mine");
 }
 
+/// Two that were made for the same migrations are not both written, whatever they are called and however close together.
+#[test]
+fn what_was_made_before_another_came_is_not_written() {
+    let folder = folder(&[("migrations/0001_a.sql", "")]);
+    let (one, other) = (load(&folder).unwrap(), load(&folder).unwrap());
+    let both_are_ready = std::sync::Barrier::new(2);
+    let write = |project: &super::super::Project, title: &str| {
+        both_are_ready.wait();
+        project.create_migration(title, None, NOW)
+    };
+    let written = std::thread::scope(|scope| {
+        let other = scope.spawn(|| write(&other, "other"));
+        [write(&one, "one"), other.join().unwrap()]
+    });
+    let (made, refused): (Vec<_>, Vec<_>) = written.into_iter().partition(Result::is_ok);
+    assert_eq!((made.len(), refused.len()), (1, 1));
+    assert!(matches!(refused[0], Err(ProjectError::Meanwhile { .. })), "{refused:?}");
+    assert_eq!(fs::read_dir(folder.path().join("migrations")).unwrap().count(), 2);
+    assert_eq!(load(&folder).unwrap().migrations.len(), 2);
+}
+
 #[test]
 fn titles_cannot_leave_the_folder() {
     let folder = folder(&[("migrations/0001_a.sql", "")]);
