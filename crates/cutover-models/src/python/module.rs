@@ -48,6 +48,8 @@ pub(crate) struct Class {
     pub(crate) line: u32,
     /// It stands below a condition, and there may be another one of its name.
     pub(crate) is_conditional: bool,
+    /// What is written above it behind `@`.
+    pub(crate) decorators: Vec<Expression>,
 }
 
 /// A function.
@@ -153,6 +155,7 @@ fn rename(statement: &mut Statement, aliases: &BTreeMap<String, String>) {
         }
         Statement::Class(class) => {
             class.bases.iter_mut().for_each(|base| base.value.rename(aliases));
+            class.decorators.iter_mut().for_each(|one| one.rename(aliases));
             class.body.iter_mut().for_each(|inner| rename(inner, aliases));
         }
         Statement::Function(function) => {
@@ -202,7 +205,7 @@ fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut B
             "expression_statement" => {
                 found.extend(named(node).into_iter().filter_map(|inner| simple(inner, text)));
             }
-            "class_definition" => found.push(Statement::Class(class(node, text))),
+            "class_definition" => found.push(Statement::Class(class(node, text, &[]))),
             "function_definition" => found.push(Statement::Function(function(node, text, &[]))),
             "decorated_definition" => found.extend(decorated(node, text)),
             "import_statement" | "import_from_statement" => import(node, text, imports),
@@ -244,7 +247,7 @@ fn simple(node: Node<'_>, text: &str) -> Option<Statement> {
     }
 }
 
-fn class(node: Node<'_>, text: &str) -> Class {
+fn class(node: Node<'_>, text: &str, decorators: &[Expression]) -> Class {
     let field = |name: &str| node.child_by_field_name(name);
     let mut body = Vec::new();
     if let Some(inner) = field("body") {
@@ -256,6 +259,7 @@ fn class(node: Node<'_>, text: &str) -> Class {
         body,
         line: line_of(node),
         is_conditional: is_conditional(node, text),
+        decorators: decorators.to_vec(),
     }
 }
 
@@ -300,7 +304,7 @@ fn decorated(node: Node<'_>, text: &str) -> Option<Statement> {
         .collect();
     let definition = node.child_by_field_name("definition")?;
     Some(match definition.kind() {
-        "class_definition" => Statement::Class(class(definition, text)),
+        "class_definition" => Statement::Class(class(definition, text, &decorators)),
         _ => Statement::Function(function(definition, text, &decorators)),
     })
 }
