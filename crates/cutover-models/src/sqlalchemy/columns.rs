@@ -6,6 +6,7 @@ use super::annotations::{self, Annotated, Mapping, annotated};
 use super::given::{self, Given};
 use super::known::Known;
 use super::naming::Parts;
+use super::sqlmodel;
 use super::types::{self, data_type};
 use super::{arguments, defaults};
 use crate::model::{Aspect, Check, Column, Default, Identity, Index, Models, Place, Table, Unique};
@@ -33,24 +34,24 @@ impl At<'_> {
         Place::new(&self.module.path, self.line)
     }
 
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         format!("{}.{}", self.class, self.attribute)
     }
 }
 
 /// What is said of a column, from wherever.
 #[derive(Default)]
-struct Said<'e> {
-    data_type: Option<String>,
+pub(super) struct Said<'e> {
+    pub(super) data_type: Option<String>,
     /// As it is written, where it is not understood.
-    unknown: Option<String>,
+    pub(super) unknown: Option<String>,
     /// The check of its type: its name and the values that it takes.
-    check: Option<(Option<String>, Vec<String>)>,
+    pub(super) check: Option<(Option<String>, Vec<String>)>,
     /// NULL is taken, by the annotation.
-    optional: Option<bool>,
-    name: Option<String>,
-    collation: Option<Collation>,
-    arguments: Vec<&'e [Argument]>,
+    pub(super) optional: Option<bool>,
+    pub(super) name: Option<String>,
+    pub(super) collation: Option<Collation>,
+    pub(super) arguments: Vec<&'e [Argument]>,
 }
 
 /// What a type says of its collation.
@@ -83,22 +84,7 @@ pub(super) fn add(
         Some(("composite", arguments)) if !is_sqlmodel => {
             composite(at, mapped.as_ref(), arguments, table, models)
         }
-        Some(("Field", arguments)) if is_sqlmodel => of_field(at, annotation, arguments, table, models),
-        _ if is_sqlmodel => match annotation {
-            Some(annotation) if is_field(annotation, value) => {
-                let given = value.map(|value| Argument {
-                    keyword: Some("default".to_owned()),
-                    value: value.clone(),
-                    line: at.line,
-                });
-                let is_added = of_field(at, Some(annotation), given.as_slice(), table, models);
-                if let Some(value) = value.filter(|value| is_added && makes_field(at, value)) {
-                    open_all(at, (&value.shown(), false), table, models);
-                }
-                is_added
-            }
-            _ => false,
-        },
+        _ if is_sqlmodel => sqlmodel::add(at, (annotation, value), table, models),
         // Nothing else makes a column of a bare annotation, and a relationship is never said like that.
         None if mapped.is_some() && value.is_none_or(|value| *value == Expression::Nothing) => {
             let found = mapped.as_ref().map(|inner| annotated(at.known, at.module, inner));
@@ -181,26 +167,8 @@ fn fields_of(class: &Class) -> Vec<(&str, &Expression)> {
         .collect()
 }
 
-/// Whether a call that SQLModel does not know makes a `Field(…)`.
-fn makes_field(at: At<'_>, value: &Expression) -> bool {
-    let Expression::Call { function, .. } = value else { return false };
-    let name = function.last_name().unwrap_or_default();
-    let is_so = |made: &Expression| made.call().is_some_and(|(name, _)| name == "Field");
-    match at.known.function(at.module, function) {
-        Some(made) => made.returns.as_ref().is_none_or(is_so),
-        None => {
-            let value = at.known.value(at.module, function);
-            let first = value.call().filter(|(name, _)| *name == "partial");
-            let first = first.and_then(|(_, arguments)| positional(arguments).next());
-            first.map_or(name.ends_with("Field") || name.ends_with("field"), |first| {
-                first.value.last_name() == Some("Field")
-            })
-        }
-    }
-}
-
 /// Leaves open all that may be said of the column that was added last, and names what it is made with.
-fn open_all(at: At<'_>, (shown, has_type): (&str, bool), table: &mut Table, models: &mut Models) {
+pub(super) fn open_all(at: At<'_>, (shown, has_type): (&str, bool), table: &mut Table, models: &mut Models) {
     models.unsupported(at.place(), format!("what {} is made with: {shown}", at.label()));
     table.unstated.insert(Aspect::PrimaryKey);
     let Some(column) = table.columns.last_mut() else { return };
@@ -268,170 +236,19 @@ fn mapped_of(at: At<'_>, annotation: &Expression) -> Option<Expression> {
     }
 }
 
-/// Whether an annotated name of a SQLModel class is a column, and no setting or relationship.
-fn is_field(annotation: &Expression, value: Option<&Expression>) -> bool {
-    let is_class_var =
-        matches!(annotation, Expression::Subscript { value, .. } if value.last_name() == Some("ClassVar"));
-    let call = value.and_then(Expression::call).map(|(name, _)| name);
-    !is_class_var
-        && !matches!(
-            call,
-            Some("Relationship" | "PrivateAttr" | "ConfigDict" | "SQLModelConfig" | "computed_field")
-        )
-}
-
-fn of_field(
-    at: At<'_>,
-    annotation: Option<&Expression>,
-    given: &[Argument],
-    table: &mut Table,
-    models: &mut Models,
-) -> bool {
-    let Some(annotation) = annotation else { return false };
-    let given = given::of(at, given);
-    let given_is_open = given.is_open;
-    let given = given.arguments.as_slice();
-    let mut found = annotated(at.known, at.module, annotation);
-    // What pydantic does not find, SQLModel does not see.
-    if found.is_inside {
-        found.calls.clear();
-    }
-    let is_field = |name: &str| matches!(name, "Field" | "condecimal");
-    let calls = found.calls.iter().filter_map(Expression::call);
-    let inner: Vec<Given> =
-        calls.filter(|(name, _)| is_field(name)).map(|(_, inner)| given::of(at, inner)).collect();
-    let is_open = given_is_open || inner.iter().any(|inner| inner.is_open);
-    let inner: Vec<&[Argument]> = inner.iter().map(|inner| inner.arguments.as_slice()).collect();
-    // A column of its own says everything.
-    let own = std::iter::once(given).chain(inner.iter().copied());
-    if let Some(own) = own.clone().find_map(|arguments| keyword(arguments, "sa_column"))
-        && *own != Expression::Nothing
-    {
-        match at.known.value(at.module, own).call() {
-            Some((name, arguments)) if is_column(name) => {
-                of_call(at, arguments, (None, None), table, models);
-            }
-            _ => {
-                table.unstated.extend([Aspect::Columns, Aspect::PrimaryKey]);
-                models.unsupported(at.place(), format!("the column of {}: {}", at.label(), own.shown()));
-            }
-        }
-        return true;
-    }
-    let all = || std::iter::once(given).chain(inner.iter().copied());
-    let said = |name: &str| all().find_map(|arguments| keyword(arguments, name));
-    // What is said of the length in another way than a number is not known.
-    let unread = ["max_length", "max_digits", "decimal_places"].into_iter().find_map(|name| {
-        let value = at.known.value(at.module, said(name)?);
-        let is_read = matches!(value, Expression::Number(_) | Expression::Nothing);
-        (!is_read).then(|| format!("{name}={}", value.shown()))
-    });
-    let longest = found.calls.iter().filter_map(Expression::call).find(|(name, _)| *name == "MaxLen");
-    let longest = longest.and_then(|(_, arguments)| positional(arguments).next());
-    let number = |name: &str| {
-        let value = said(name).or(longest.filter(|_| name == "max_length").map(|longest| &longest.value));
-        match value.map(|value| at.known.value(at.module, value)) {
-            Some(Expression::Number(number)) => Some(number.clone()),
-            _ => None,
-        }
-    };
-    let of_annotation = match (
-        found.data_type.as_deref(),
-        number("max_length"),
-        number("max_digits"),
-        number("decimal_places"),
-    ) {
-        (Some("varchar"), Some(length), ..) => Some(format!("varchar({length})")),
-        (Some("numeric"), _, Some(digits), Some(places)) => Some(format!("numeric({digits}, {places})")),
-        (Some("numeric"), _, Some(digits), None) => Some(format!("numeric({digits})")),
-        (other, ..) => other.map(str::to_owned),
-    };
-    let of_own =
-        said("sa_type").map(|own| data_type(at.known, at.module, own, models).ok_or_else(|| own.shown()));
-    let (data_type, unknown) = match of_own {
-        Some(Ok(own)) => (Some(own), None),
-        Some(Err(own)) => (None, Some(own)),
-        None if of_annotation.as_deref() == Some(types::DATETIME) => {
-            match is_utc(&at.known.settings.sqlmodel) {
-                Some(true) => (Some("timestamptz".to_owned()), None),
-                Some(false) => (of_annotation, None),
-                None => (
-                    None,
-                    Some(
-                        "a datetime is another type from SQLModel 0.0.45 on, and its version is not said"
-                            .to_owned(),
-                    ),
-                ),
-            }
-        }
-        None if unread.is_some() => (None, unread),
-        None => {
-            models_made(&found, models);
-            (of_annotation, Some(annotation.shown()))
-        }
-    };
-    let further_is_open = match said("sa_column_kwargs").map(|value| at.known.value(at.module, value)) {
-        None | Some(Expression::Nothing) => false,
-        Some(Expression::Dictionary(pairs)) => pairs.iter().any(|(key, _)| key.text().is_none()),
-        Some(Expression::Call { function, .. }) => function.last_name() != Some("dict"),
-        Some(_) => true,
-    };
-    let further = match said("sa_column_kwargs").map(|value| at.known.value(at.module, value)) {
-        Some(Expression::Dictionary(pairs)) => pairs
-            .iter()
-            .filter_map(|(key, value)| {
-                Some(Argument { keyword: Some(key.text()?.to_owned()), value: value.clone(), line: at.line })
-            })
-            .collect(),
-        Some(Expression::Call { arguments, .. }) => arguments.clone(),
-        _ => Vec::new(),
-    };
-    let positional_only = said("sa_column_args").map(|value| at.known.value(at.module, value));
-    let args_are_open = !matches!(positional_only, None | Some(Expression::Nothing | Expression::List(_)));
-    let args: Vec<Argument> = match positional_only {
-        Some(Expression::List(items)) => items
-            .iter()
-            .map(|value| Argument { keyword: None, value: value.clone(), line: at.line })
-            .collect(),
-        _ => Vec::new(),
-    };
-    // A default in the first place is Field's own and no column's name.
-    let plain: Vec<Argument> = given.iter().filter(|argument| argument.keyword.is_some()).cloned().collect();
-    let default: Vec<Argument> = positional(given)
-        .take(1)
-        .map(|argument| Argument { keyword: Some("default".to_owned()), ..argument.clone() })
-        .collect();
-    let mut arguments = vec![plain.as_slice(), default.as_slice(), further.as_slice(), args.as_slice()];
-    arguments.extend(inner);
-    let optional = Some(found.is_optional);
-    let has_type = data_type.is_some();
-    let said = Said { data_type, unknown, optional, arguments, ..Said::default() };
-    finish(at, &said, table, models);
-    if is_open || further_is_open || args_are_open {
-        open_all(at, (&shown_of(given, &found), has_type && !is_open), table, models);
-    }
-    true
-}
-
 /// Adds the type with a list of values that an annotation is.
-fn models_made(found: &Annotated, models: &mut Models) {
+pub(super) fn models_made(found: &Annotated, models: &mut Models) {
     if let Some(made) = &found.made {
         types::add(made.clone(), models);
     }
 }
 
-fn shown_of(given: &[Argument], found: &Annotated) -> String {
+pub(super) fn shown_of(given: &[Argument], found: &Annotated) -> String {
     let all = given.iter().map(Argument::shown).chain(found.calls.iter().map(Expression::shown));
     all.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether SQLModel of that version keeps moments in UTC.
-fn is_utc(version: &str) -> Option<bool> {
-    let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
-    parts.map(|parts| parts >= vec![0, 0, 45])
-}
-
-fn of_call(
+pub(super) fn of_call(
     at: At<'_>,
     given: &[Argument],
     (found, annotation): (Option<&Annotated>, Option<&Expression>),
@@ -539,9 +356,10 @@ const FLAGS: &[(&str, &[Aspect])] = &[
     ("unique", &[Aspect::Unique]),
     ("index", &[Aspect::Index, Aspect::Unique]),
     ("autoincrement", &[Aspect::Identity]),
+    ("comment", &[Aspect::Comment]),
 ];
 
-fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
+pub(super) fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
     let find = |name: &str| said.arguments.iter().find_map(|arguments| keyword(arguments, name));
     let is = |name: &str| match find(name).map(|value| at.known.value(at.module, value)) {
         Some(Expression::Flag(flag)) => Some(*flag),
@@ -559,35 +377,16 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
         label: at.label(),
         place: at.place(),
         not_null: is_key || !is("nullable").or(said.optional).unwrap_or(true),
-        comment: find("comment").and_then(Expression::text).map(str::to_owned),
+        comment: find("comment")
+            .map(|comment| at.known.value(at.module, comment))
+            .and_then(Expression::text)
+            .map(str::to_owned),
         name: name.clone(),
         data_type: said.data_type.clone().unwrap_or_default(),
         default: of_client(&said.arguments),
         ..Column::default()
     };
-    for (flag, open) in FLAGS {
-        let unread = find(flag).map(|value| at.known.value(at.module, value));
-        let unread = unread.filter(|value| !matches!(value, Expression::Flag(_) | Expression::Nothing));
-        if let Some(value) = unread.filter(|value| *flag != "autoincrement" || value.text().is_none()) {
-            models.unsupported(at.place(), format!("{flag} of {}: {}", at.label(), value.shown()));
-            column.unstated.extend(*open);
-            if *flag == "primary_key" {
-                table.unstated.insert(Aspect::PrimaryKey);
-            }
-        }
-    }
-    match &said.collation {
-        Some(Collation::Named(name)) => column.collation = Some(name.clone()),
-        Some(Collation::Unknown(shown)) => {
-            models.unsupported(at.place(), format!("the collation of {}: {shown}", at.label()));
-            column.unstated.insert(Aspect::Collation);
-        }
-        None => {}
-    }
-    if let (None, Some(unknown)) = (&said.data_type, &said.unknown) {
-        models.unsupported(at.place(), format!("the type of {}: {unknown}", at.label()));
-        column.unstated.insert(Aspect::Type);
-    }
+    not_understood(at, said, &mut column, table, models);
     if let Some(default) = find("server_default") {
         of_server(at, default, &mut column, models);
     }
@@ -613,13 +412,11 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
     }
     if let Some(target) = find("foreign_key") {
         has_foreign_key = true;
-        let target = Argument { keyword: None, value: target.clone(), line: at.line };
-        let on = find("ondelete").map(|on| Argument {
-            keyword: Some("ondelete".to_owned()),
-            value: on.clone(),
-            line: at.line,
-        });
-        let inner: Vec<Argument> = std::iter::once(target).chain(on).collect();
+        let line = at.line;
+        let on = find("ondelete").map(|on| (Some("ondelete".to_owned()), on));
+        let inner = std::iter::once((None, target)).chain(on);
+        let inner: Vec<Argument> =
+            inner.map(|(keyword, value)| Argument { keyword, value: value.clone(), line }).collect();
         arguments::foreign_key(at, &inner, &mut column, table, models);
     }
     if is_key {
@@ -642,6 +439,39 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
     of_type(at, &name, said, table);
     indexed(at, &name, (is("index") == Some(true), is("unique") == Some(true)), table);
     table.columns.push(column);
+}
+
+/// Names what is said of a column and not understood, and leaves that open.
+fn not_understood(at: At<'_>, said: &Said<'_>, column: &mut Column, table: &mut Table, models: &mut Models) {
+    let find = |name: &str| {
+        let value = said.arguments.iter().find_map(|arguments| keyword(arguments, name));
+        value.map(|value| at.known.value(at.module, value))
+    };
+    for (flag, open) in FLAGS {
+        let is_read = |value: &&Expression| match value {
+            Expression::Flag(_) | Expression::Nothing => true,
+            Expression::Text(_) => matches!(*flag, "autoincrement" | "comment"),
+            _ => false,
+        };
+        let Some(value) = find(flag).filter(|value| !is_read(value)) else { continue };
+        models.unsupported(at.place(), format!("{flag} of {}: {}", at.label(), value.shown()));
+        column.unstated.extend(*open);
+        if *flag == "primary_key" {
+            table.unstated.insert(Aspect::PrimaryKey);
+        }
+    }
+    match &said.collation {
+        Some(Collation::Named(name)) => column.collation = Some(name.clone()),
+        Some(Collation::Unknown(shown)) => {
+            models.unsupported(at.place(), format!("the collation of {}: {shown}", at.label()));
+            column.unstated.insert(Aspect::Collation);
+        }
+        None => {}
+    }
+    if let (None, Some(unknown)) = (&said.data_type, &said.unknown) {
+        models.unsupported(at.place(), format!("the type of {}: {unknown}", at.label()));
+        column.unstated.insert(Aspect::Type);
+    }
 }
 
 /// Takes out a column that a base class has said and that is said anew, with what that one said itself.

@@ -14,15 +14,13 @@ pub(super) struct Given {
 pub(super) fn of(at: At<'_>, arguments: &[Argument]) -> Given {
     let mut given = Given { arguments: Vec::new(), is_open: false };
     for argument in arguments {
-        match argument.keyword.as_deref() {
-            Some("*" | "**") => match unpacked(at, argument) {
-                Some(more) => given.arguments.extend(more),
-                None => {
-                    given.is_open = true;
-                    given.arguments.push(argument.clone());
-                }
-            },
-            _ => given.arguments.push(argument.clone()),
+        if !matches!(argument.keyword.as_deref(), Some("*" | "**")) {
+            given.arguments.push(argument.clone());
+        } else if let Some(more) = unpacked(at, argument) {
+            given.arguments.extend(more);
+        } else {
+            given.is_open = true;
+            given.arguments.push(argument.clone());
         }
     }
     given

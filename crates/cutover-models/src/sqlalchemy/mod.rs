@@ -11,6 +11,7 @@ mod defaults;
 mod given;
 mod known;
 mod naming;
+mod sqlmodel;
 #[cfg(test)]
 mod tests;
 mod types;

@@ -115,70 +115,97 @@ fn at_depth(
     if let Some((_, plain)) = PLAIN.iter().find(|(known, _)| *known == name) {
         return Some((*plain).to_owned());
     }
-    let number = |place: usize, word: &str| {
-        let value =
-            positional(arguments).nth(place).map(|argument| &argument.value).or(keyword(arguments, word))?;
-        match known.value(module, value) {
-            Expression::Number(number) => Some(number.clone()),
-            _ => None,
+    match name {
+        "ARRAY" => Some(format!("{}[]", inner(first?, models)?)),
+        "as_mutable" | "with_variant" => inner(first?, models),
+        "Enum" | "ENUM" => enumeration(known, module, (arguments, line), models),
+        _ => match (Made { known, module, arguments }).data_type(name) {
+            Some(made) => made,
+            None => decorated(known, module, expression, models, depth),
+        },
+    }
+}
+
+/// A type with what it is made with.
+#[derive(Clone, Copy)]
+struct Made<'e> {
+    known: &'e Known<'e>,
+    module: &'e Module,
+    arguments: &'e [Argument],
+}
+
+/// Nothing where something is said that is not understood: that is no missing one.
+type Said<T> = Option<Option<T>>;
+
+impl<'e> Made<'e> {
+    fn value(self, place: usize, word: &str) -> Option<&'e Expression> {
+        let plain = positional(self.arguments).nth(place).map(|argument| &argument.value);
+        plain.or(keyword(self.arguments, word)).map(|value| self.known.value(self.module, value))
+    }
+
+    fn number(self, place: usize, word: &str) -> Said<String> {
+        match self.value(place, word) {
+            None | Some(Expression::Nothing) => Some(None),
+            Some(Expression::Number(number)) => Some(Some(number.clone())),
+            Some(_) => None,
         }
-    };
-    // A length that is computed in a way that is not understood is no missing one.
-    let has_unread = |word: &str| {
-        let given = first.filter(|_| word == "length").or(keyword(arguments, word));
-        given.is_some_and(|value| {
-            !matches!(known.value(module, value), Expression::Number(_) | Expression::Nothing)
+    }
+
+    fn flag(self, place: usize, word: &str) -> Said<bool> {
+        match self.value(place, word) {
+            None | Some(Expression::Nothing) => Some(None),
+            Some(Expression::Flag(flag)) => Some(Some(*flag)),
+            Some(_) => None,
+        }
+    }
+
+    fn limited(self, name: &str, (place, word): (usize, &str)) -> Option<String> {
+        Some(limited(name, self.number(place, word)?))
+    }
+
+    /// A type of SQLAlchemy's own, by its name; nothing inside where what it is made with is not understood.
+    fn data_type(self, name: &str) -> Said<String> {
+        const BY_WORD: usize = usize::MAX;
+        Some(match name {
+            "String" | "VARCHAR" | "Unicode" | "AutoString" => self.limited("varchar", (0, "length")),
+            "CHAR" | "NCHAR" => self.limited("char", (0, "length")),
+            "Numeric" | "NUMERIC" | "DECIMAL" | "Decimal" => self.numeric(),
+            "Float" | "FLOAT" => self.number(0, "precision").map(|precision| match precision {
+                Some(precision) => format!("float({precision})"),
+                None => "double precision".to_owned(),
+            }),
+            "DateTime" | "TIMESTAMP" => self.moment("timestamp"),
+            "Time" | "TIME" => self.moment("time"),
+            "INTERVAL" => interval(self.value(BY_WORD, "fields"))
+                .and_then(|interval| self.limited(&interval, (BY_WORD, "precision"))),
+            "Interval" => self.flag(0, "native").and_then(|native| match native {
+                Some(false) => Some("timestamp without time zone".to_owned()),
+                _ => self.limited("interval", (1, "second_precision")),
+            }),
+            "Uuid" => self.flag(1, "native_uuid").map(|native| match native {
+                Some(false) => "char(32)".to_owned(),
+                _ => "uuid".to_owned(),
+            }),
+            "BIT" => self.flag(1, "varying").and_then(|varying| {
+                self.limited(if varying == Some(true) { "varbit" } else { "bit" }, (0, "length"))
+            }),
+            "Vector" => self.limited("vector", (0, "dim")),
+            _ => return None,
         })
-    };
-    // What is neither true nor false, as far as it is known, is no answer.
-    let flag = |value: Option<&Expression>| match value.map(|value| known.value(module, value)) {
-        None | Some(Expression::Nothing) => Some(None),
-        Some(Expression::Flag(flag)) => Some(Some(*flag)),
-        Some(_) => None,
-    };
-    let is = |word: &str| flag(keyword(arguments, word)).map(|flag| flag == Some(true));
-    let is_not = |word: &str| flag(keyword(arguments, word)).map(|flag| flag == Some(false));
-    Some(match name {
-        "String" | "VARCHAR" | "Unicode" | "AutoString" | "CHAR" | "NCHAR" if has_unread("length") => {
-            return None;
-        }
-        "String" | "VARCHAR" | "Unicode" | "AutoString" => limited("varchar", number(0, "length")),
-        "CHAR" | "NCHAR" => limited("char", number(0, "length")),
-        "Numeric" | "NUMERIC" | "DECIMAL" | "Decimal" => match (number(0, "precision"), number(1, "scale")) {
+    }
+
+    fn numeric(self) -> Option<String> {
+        Some(match (self.number(0, "precision")?, self.number(1, "scale")?) {
             (Some(precision), Some(scale)) => format!("numeric({precision}, {scale})"),
             (precision, _) => limited("numeric", precision),
-        },
-        "Float" | "FLOAT" => match number(0, "precision") {
-            Some(precision) => format!("float({precision})"),
-            None => "double precision".to_owned(),
-        },
-        "DateTime" | "TIMESTAMP" | "Time" | "TIME" => {
-            let zone = flag(keyword(arguments, "timezone").or(first))? == Some(true);
-            let base =
-                if name.to_ascii_uppercase().starts_with("TIME") && !name.eq_ignore_ascii_case("TIMESTAMP") {
-                    "time"
-                } else {
-                    "timestamp"
-                };
-            let base = limited(base, number(usize::MAX, "precision"));
-            format!("{base} {} time zone", if zone { "with" } else { "without" })
-        }
-        "INTERVAL" => {
-            let fields = keyword(arguments, "fields").map(|value| known.value(module, value));
-            limited(&interval(fields)?, number(usize::MAX, "precision"))
-        }
-        "Interval" if is_not("native")? => "timestamp without time zone".to_owned(),
-        "Interval" if has_unread("second_precision") => return None,
-        "Interval" => limited("interval", number(1, "second_precision")),
-        "Uuid" if is_not("native_uuid")? => "char(32)".to_owned(),
-        "Uuid" => "uuid".to_owned(),
-        "BIT" => limited(if is("varying")? { "varbit" } else { "bit" }, number(0, "length")),
-        "ARRAY" => format!("{}[]", inner(first?, models)?),
-        "Vector" => limited("vector", number(0, "dim")),
-        "as_mutable" | "with_variant" => inner(first?, models)?,
-        "Enum" | "ENUM" => return enumeration(known, module, (arguments, line), models),
-        _ => return decorated(known, module, expression, models, depth),
-    })
+        })
+    }
+
+    fn moment(self, base: &str) -> Option<String> {
+        let zone = self.flag(0, "timezone")? == Some(true);
+        let base = self.limited(base, (usize::MAX, "precision"))?;
+        Some(format!("{base} {} time zone", if zone { "with" } else { "without" }))
+    }
 }
 
 /// `interval`, with the fields that are kept of it.

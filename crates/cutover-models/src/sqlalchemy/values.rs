@@ -48,13 +48,8 @@ impl Callable {
     fn of_list(text: &str) -> Option<Self> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let text = text.as_str();
-        let inner = match text.strip_prefix('[') {
-            Some(inner) => inner.strip_suffix(']')?,
-            None => {
-                let call = ["list(", "tuple("].iter().find_map(|call| text.strip_prefix(call))?;
-                call.strip_suffix(')')?
-            }
-        };
+        let opening = ["[", "list(", "tuple("].into_iter().find(|opening| text.starts_with(opening))?;
+        let inner = text.strip_prefix(opening)?.strip_suffix([']', ')'])?;
         let (taken, rest) = inner.trim().split_once(" for ")?;
         let (member, of) = rest.split_once(" in ")?;
         let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_') && !text.is_empty();
