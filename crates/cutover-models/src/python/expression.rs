@@ -236,7 +236,7 @@ fn read(node: Node<'_>, text: &str, depth: usize) -> Expression {
             }
         }
         "subscript" | "generic_type" => subscript(node, text, depth),
-        "list" | "tuple" | "set" | "expression_list" => {
+        "list" | "tuple" | "set" | "expression_list" | "pattern_list" | "tuple_pattern" | "list_pattern" => {
             Expression::List(children(node).into_iter().map(inner).collect())
         }
         "dictionary" => Expression::Dictionary(

@@ -129,6 +129,12 @@ pub(crate) fn parse(path: &str, text: &str) -> Module {
     let mut statements = Vec::new();
     block(root, text, &mut statements, &mut module.imports);
     let aliases = aliases(&module.imports);
+    // What it is called now is imported under that name as well.
+    for (known_as, last) in &aliases {
+        if let Some(meaning) = module.imports.get(known_as).cloned() {
+            module.imports.entry(last.clone()).or_insert(meaning);
+        }
+    }
     if !aliases.is_empty() {
         for statement in &mut statements {
             rename(statement, &aliases);
@@ -142,7 +148,14 @@ pub(crate) fn parse(path: &str, text: &str) -> Module {
 fn aliases(imports: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let of = |(name, meaning): (&String, &String)| {
         let (_, last) = meaning.rsplit_once('.')?;
-        (last != name).then(|| (name.clone(), last.to_owned()))
+        // `import polls.models as pm` beside Django's own `models`: a module keeps its name where another has that.
+        let is_module = last.starts_with(|first: char| first.is_lowercase());
+        let is_other = |(known_as, other): (&String, &String)| {
+            let is_so_called = known_as == last || other.rsplit('.').next() == Some(last);
+            other != meaning && is_so_called
+        };
+        let is_taken = is_module && imports.iter().any(is_other);
+        (last != name && !is_taken).then(|| (name.clone(), last.to_owned()))
     };
     imports.iter().filter_map(of).collect()
 }
@@ -219,6 +232,14 @@ fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut B
             "if_statement" | "elif_clause" | "else_clause" | "try_statement" | "except_clause"
             | "finally_clause" | "with_statement" | "block" | "for_statement" | "while_statement"
             | "match_statement" | "case_clause" => {
+                // `if (name := value):`
+                let condition = node.child_by_field_name("condition");
+                if let Some(condition) =
+                    condition.filter(|condition| written(*condition, text).contains(":="))
+                {
+                    let value = Expression::Other(written(condition, text).to_owned());
+                    found.push(Statement::Bare(value, line_of(condition)));
+                }
                 let mut inner = named(node);
                 inner.reverse();
                 waiting.extend(inner);
