@@ -148,8 +148,7 @@ impl Walker<'_> {
                 TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
                     // The body of a function, and the like.
                     let is_tested = attributes.drain(..).any(|attribute| is_test(&attribute));
-                    if !is_tested && makes_table(&group.stream(), DEPTH)
-                    {
+                    if !is_tested && makes_table(&group.stream(), DEPTH) {
                         self.refuse(
                             group.span_open(),
                             "table! inside something else than a module".to_owned(),

@@ -368,6 +368,14 @@ fn assigned<'a>(
     };
     match of_call.map(|(function, arguments)| (field_of(world, file, function), function, arguments)) {
         Some((Some(Found::Known(kind)), ..)) if kind.what == What::Nothing => {}
+        // It may be there or not.
+        Some((Some(_), function, _)) if class.is_below_condition(line) => {
+            own.remarks.push((
+                format!("{}.{target}: {}, below a condition", class.name, function.shown()),
+                file,
+                line,
+            ));
+        }
         Some((Some(kind), _, arguments)) => {
             let (name, scope) = (target.to_owned(), found.into());
             own.fields.push(Member { name, found: kind, arguments, scope, line });

@@ -235,6 +235,12 @@ fn fields_that_are_said_in_roundabout_ways_are_not_passed_over() {
     assert!(models.tables.iter().any(|table| table.name == "metatable" && table.unstated.is_empty()));
     assert!(table(&models, "shop_a14").unstated.is_empty());
     assert_eq!(models.unsupported.len(), open.len(), "{:?}", models.unsupported);
+    // A field below a condition may be there or not.
+    let models = shop(
+        "class A(models.Model):\n    n = models.IntegerField()\n    if X:\n        m = models.TextField()\n",
+    );
+    assert_eq!(table(&models, "shop_a").columns.len(), 2);
+    assert!(table(&models, "shop_a").unstated.contains(&Aspect::Columns));
     // Any model may get more.
     let models = shop("class A(models.Model):\n    pass\nclass_prepared.connect(more)\n");
     assert!(table(&models, "shop_a").unstated.contains(&Aspect::Columns));

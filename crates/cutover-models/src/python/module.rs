@@ -50,6 +50,8 @@ pub(crate) struct Class {
     pub(crate) is_conditional: bool,
     /// What is written above it behind `@`.
     pub(crate) decorators: Vec<Expression>,
+    /// First and last lines of what in its body stands below a condition, or in a loop.
+    pub(crate) conditions: Vec<(u32, u32)>,
 }
 
 /// A function.
@@ -90,6 +92,11 @@ impl Module {
 }
 
 impl Class {
+    /// Whether what stands in a line of its body is there only under a condition, or as often as a loop runs.
+    pub(crate) fn is_below_condition(&self, line: u32) -> bool {
+        self.conditions.iter().any(|(from, to)| (*from..=*to).contains(&line))
+    }
+
     /// The value that a name is given in its body.
     pub(crate) fn value(&self, name: &str) -> Option<&Expression> {
         self.body.iter().rev().find_map(|statement| match statement {
@@ -281,7 +288,19 @@ fn class(node: Node<'_>, text: &str, decorators: &[Expression]) -> Class {
         line: line_of(node),
         is_conditional: is_conditional(node, text),
         decorators: decorators.to_vec(),
+        conditions: field("body").map(|body| conditions(body, text)).unwrap_or_default(),
     }
+}
+
+/// Where in a block it depends on something what is run.
+fn conditions(block: Node<'_>, text: &str) -> Vec<(u32, u32)> {
+    let depends = |node: &Node<'_>| match node.kind() {
+        "if_statement" => !is_for_checkers(*node, text),
+        "try_statement" | "for_statement" | "while_statement" | "match_statement" => true,
+        _ => false,
+    };
+    let last = |node: &Node<'_>| u32::try_from(node.end_position().row).unwrap_or(u32::MAX - 1) + 1;
+    named(block).iter().filter(|node| depends(node)).map(|node| (line_of(*node), last(node))).collect()
 }
 
 /// Whether something stands below `if` or `except`, in what it stands in. What type checkers alone see is no condition of what runs.

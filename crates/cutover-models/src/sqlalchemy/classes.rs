@@ -506,7 +506,13 @@ fn of_class(
     if table.primary_key.is_empty() && table.unstated.contains(&Aspect::Columns) {
         table.unstated.insert(Aspect::PrimaryKey);
     }
-    if let Some((of, value, line)) = settings {
+    if let Some((of, _, line)) = settings.filter(|(of, _, line)| of.class.is_below_condition(*line)) {
+        models.unsupported(
+            Place::new(&of.module.path, line),
+            format!("__table_args__ of {}, below a condition", table.label),
+        );
+        table.unstated.extend([Aspect::Unique, Aspect::Check, Aspect::Index, Aspect::ForeignKey]);
+    } else if let Some((of, value, line)) = settings {
         let (module, class) = (of.module, found.class.name.as_str());
         let at = At { known, module, class, attribute: "__table_args__", line };
         table_arguments(at, value, &mut table, models);
@@ -610,6 +616,13 @@ fn fields(
             {
                 let at = At { known, module: found.module, class, attribute: target, line: *line };
                 let said = (annotation.as_ref(), value.as_ref());
+                if found.class.is_below_condition(*line) {
+                    let (mut other, mut unread) = (table.clone(), Models::default());
+                    if columns::add(at, said, is_sqlmodel, &mut other, &mut unread) {
+                        more(at, &format!("{target}, below a condition"), table, models);
+                    }
+                    continue;
+                }
                 let is_added = columns::add(at, said, is_sqlmodel, table, models);
                 if let (false, false, Some(value)) = (is_added, is_sqlmodel, value)
                     && (aside::makes_column(known, found.module, value)

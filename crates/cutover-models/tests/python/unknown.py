@@ -68,3 +68,16 @@ class J(Base):
 class I(Base2):
     __tablename__ = "i"
     id = Column(Integer, primary_key=True)
+class K(Base):
+    __tablename__ = "k"
+    id = Column(Integer, primary_key=True)
+    if NULLS:
+        a = Column(Text)
+        __table_args__ = (Index("ik", "a"),)
+    else:
+        a = Column(JSON)
+    if TYPE_CHECKING:
+        b: Mapped[int]
+    if (c := mapped_column(Integer)):
+        pass
+    exec("d = Column(Text)")
