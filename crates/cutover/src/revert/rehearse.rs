@@ -639,7 +639,15 @@ fn beyond_schemas(project: &Project, migration: &Migration) -> Vec<String> {
         let found = parse(&text).map(|parsed| beyond(&parsed)).unwrap_or_default();
         found.into_iter().map(move |what| format!("no statement takes this back: {what} (line {line})"))
     });
-    words.collect()
+    let mut words: Vec<String> = words.collect();
+    // Those that a block makes, where they are missing.
+    for role in script.creates.iter().filter(|object| object.kind == ObjectKind::Role) {
+        let is_told = words.iter().any(|told| told.contains(&format!("CREATE ROLE {} (", role.name)));
+        if !is_told {
+            words.push(format!("the role {} stays: it is of the whole server", role.name));
+        }
+    }
+    words
 }
 
 /// The rows that a migration writes in tables that were there before it: nobody knows what they were.
