@@ -325,7 +325,12 @@ async fn roles_that_stay_are_told() {
     let made = found(&project, &database).await;
     database.run(&format!("DROP ROLE {role}"));
     let stays = made.context()["step_back"]["ways"][0]["stays"].to_string();
-    assert!(stays.contains(&format!("the role {role} stays: it is of the whole server")), "{stays}");
+    assert!(
+        stays.contains(&format!(
+            "the role {role}, which a block may have made, stays: it is of the whole server"
+        )),
+        "{stays}"
+    );
 }
 
 /// Parts that a run left applied were not rolled back, and took their time.

@@ -640,14 +640,32 @@ fn beyond_schemas(project: &Project, migration: &Migration) -> Vec<String> {
         found.into_iter().map(move |what| format!("no statement takes this back: {what} (line {line})"))
     });
     let mut words: Vec<String> = words.collect();
-    // Those that a block makes, where they are missing.
-    for role in script.creates.iter().filter(|object| object.kind == ObjectKind::Role) {
-        let is_told = words.iter().any(|told| told.contains(&format!("CREATE ROLE {} (", role.name)));
-        if !is_told {
-            words.push(format!("the role {} stays: it is of the whole server", role.name));
-        }
-    }
+    let blocks = script.items(migration, &project.vars).filter_map(|item| match item {
+        Ok(ScriptItem::Statement { text, .. }) => Some(text),
+        _ => None,
+    });
+    words.extend(blocks.flat_map(|text| roles_of_block(&text)).map(|role| {
+        format!("the role {role}, which a block may have made, stays: it is of the whole server")
+    }));
     words
+}
+
+/// The roles of which a block says `CREATE ROLE`: nothing says whether it comes to that.
+fn roles_of_block(text: &str) -> Vec<String> {
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || ";'".contains(c)).filter(|word| !word.is_empty()).collect();
+    if !words.first().is_some_and(|first| first.eq_ignore_ascii_case("do")) {
+        return Vec::new();
+    }
+    let is = |word: &str, known: &[&str]| known.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let named = words.windows(3).filter_map(|words| match words {
+        [create, role, name] if is(create, &["create"]) && is(role, &["role", "user"]) => Some(*name),
+        _ => None,
+    });
+    named
+        .filter(|name| name.chars().all(|c| c.is_alphanumeric() || "_$\"".contains(c)))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The rows that a migration writes in tables that were there before it: nobody knows what they were.
