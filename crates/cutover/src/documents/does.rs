@@ -72,7 +72,7 @@ fn is_table(object: &ObjectRef, table: &Id) -> bool {
 
 impl Does {
     /// What it changes of what was there before it. An index that it has made itself and that becomes a constraint's is none of that.
-    pub(super) fn changes<'s>(&self, step: &'s Step) -> Vec<&'s str> {
+    pub(super) fn changes(step: &Step) -> Vec<&str> {
         let is_own = |object: &&String| !step.creates.contains(object) && !step.parts.contains(object);
         step.alters.iter().filter(is_own).map(String::as_str).collect()
     }

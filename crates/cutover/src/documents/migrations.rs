@@ -210,11 +210,10 @@ impl Past<'_> {
             before.take_while(|run| !revert::is_project_name(&run.project) && finished(run).is_none());
         let kept: Vec<(&Run, Kept)> =
             before.filter_map(|run| Some((run, parts_kept(run).remove(id)?))).collect();
-        let mut words = duration(took);
-        for (run, kept) in kept.iter().rev() {
-            words += &format!(", and {} for {} in run {}", duration(kept.took), kept.parts(), run.id);
-        }
-        Some((words, attempts))
+        let earlier = kept.iter().rev().map(|(run, kept)| {
+            format!(", and {} for {} in run {}", duration(kept.took), kept.parts(), run.id)
+        });
+        Some((duration(took) + &earlier.collect::<String>(), attempts))
     }
 }
 
@@ -286,7 +285,7 @@ pub(super) fn migrations(
             statements: step.statements,
             creates: does.creates.clone(),
             parts: does.parts.clone(),
-            alters: does.changes(step).into_iter().map(str::to_owned).collect(),
+            alters: Does::changes(step).into_iter().map(str::to_owned).collect(),
             drops: does.drops.clone(),
             renames: does.renames.clone(),
             replaces: does.replaces.clone(),
