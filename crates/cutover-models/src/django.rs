@@ -54,6 +54,11 @@ fn read(files: &[File], settings: &Settings) -> Models {
         for line in &module.broken {
             models.unread(Place::new(&module.path, *line), "this line, which is no Python");
         }
+        // It may be a part of any class of the file.
+        if !module.broken.is_empty() {
+            let of_it = models.tables.iter_mut().filter(|table| table.place.path == module.path);
+            of_it.for_each(|table| table.unstated.extend(build::OPEN));
+        }
     }
     models
 }

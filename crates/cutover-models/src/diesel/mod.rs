@@ -61,6 +61,11 @@ fn read(files: &[File], _settings: &Settings) -> Models {
     for join in &found.joins {
         foreign_key(join, &made, &mut models);
     }
+    for (name, place, given) in &found.calls {
+        if found.makers.contains(name) {
+            models.unsupported(place.clone(), format!("{name}!, which makes tables: {given}"));
+        }
+    }
     models.unsupported.sort_by(|one, other| one.place.cmp(&other.place));
     models
 }

@@ -303,3 +303,38 @@ proptest! {
         let _ = ddl(&read(&text));
     }
 }
+
+/// Each may make a table, or does: none is passed over.
+#[test]
+fn what_makes_tables_in_other_ways_is_named() {
+    let text = "include!(\"other.rs\");
+diesel::infer_schema!(\"dotenv:DATABASE_URL\");
+mine!(gen_t);
+println!(\"table\");
+macro_rules! mine { ($name:ident) => { diesel::table! { $name { id -> Int4, } } }; }
+fn f() { diesel::table! { inner { id -> Int4, } } }
+#[cfg(test)]
+diesel::table! { tested { id -> Int4, } }
+#[cfg(feature = \"more\")]
+diesel::table! { more { id -> Int4, } }
+#[cfg(test)]
+fn g() { diesel::table! { inner { id -> Int4, } } }
+diesel::table! { plain { id -> Int4, } }
+";
+    let models = read(text);
+    let names: Vec<&str> = models.tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names, ["plain"]);
+    let told: Vec<(u32, &str)> =
+        models.unsupported.iter().map(|one| (one.place.line, one.what.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (1, "include!: \"other.rs\""),
+            (2, "infer_schema!: \"dotenv:DATABASE_URL\""),
+            (3, "mine!, which makes tables: gen_t"),
+            (6, "table! inside something else than a module"),
+            (10, "the table more: #[cfg (feature = \"more\")]"),
+        ]
+    );
+    assert_eq!(models.perhaps, [(None, "more".to_owned())]);
+}

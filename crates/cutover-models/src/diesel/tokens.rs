@@ -1,5 +1,6 @@
 //! The macros of Diesel in a file, and the types that are declared for them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
@@ -19,6 +20,10 @@ pub(super) struct Found {
     pub(super) tables: Vec<RawTable>,
     pub(super) joins: Vec<Join>,
     pub(super) customs: Vec<Custom>,
+    /// Macros of the files that make tables.
+    pub(super) makers: BTreeSet<String>,
+    /// What other macros are called, and with what.
+    pub(super) calls: Vec<(String, Place, String)>,
 }
 
 /// `table! { … }`.
@@ -130,13 +135,26 @@ impl Walker<'_> {
                 }
                 TokenTree::Ident(name) if tokens.next_if(|next| is_mark(next, '!')).is_some() => {
                     // `macro_rules! name { … }`
-                    tokens.next_if(|next| matches!(next, TokenTree::Ident(_)));
-                    if let Some(TokenTree::Group(body)) = tokens.next_if(is_group) {
-                        self.call(&name, &body, module);
+                    let made = tokens.next_if(|next| matches!(next, TokenTree::Ident(_)));
+                    let condition = attributes.drain(..).find(is_condition);
+                    let Some(TokenTree::Group(body)) = tokens.next_if(is_group) else { continue };
+                    match (made, condition) {
+                        (Some(made), _) if name == "macro_rules" => self.rules(&made, &body),
+                        (_, Some(condition)) if is_test(&condition) => {}
+                        (_, Some(condition)) => self.perhaps(&name, &body, (module, &condition)),
+                        _ => self.call(&name, &body, module),
                     }
-                    attributes.clear();
                 }
-                TokenTree::Group(_) => attributes.clear(),
+                TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                    // The body of a function, and the like.
+                    let is_tested = attributes.drain(..).any(|attribute| is_test(&attribute));
+                    if !is_tested && makes_table(&group.stream(), DEPTH) {
+                        self.refuse(
+                            group.span_open(),
+                            "table! inside something else than a module".to_owned(),
+                        );
+                    }
+                }
                 TokenTree::Punct(mark) if mark.as_char() == ';' => attributes.clear(),
                 _ => {}
             }
@@ -182,7 +200,32 @@ impl Walker<'_> {
                 let what = format!("view!: {}", short(&body.stream()));
                 self.models.unsupported(place(self.path, name.span()), what);
             }
-            _ => {}
+            // What is in another file, or in a database.
+            "include" | "infer_schema" | "infer_table_from_schema" => {
+                self.refuse(name.span(), format!("{kind}!: {}", short(&body.stream())));
+            }
+            _ => {
+                let place = place(self.path, name.span());
+                self.found.calls.push((kind, place, short(&body.stream())));
+            }
+        }
+    }
+
+    /// `macro_rules! name { … }`
+    fn rules(&mut self, name: &TokenTree, body: &Group) {
+        if makes_table(&body.stream(), DEPTH) {
+            self.found.makers.insert(name.to_string());
+        }
+    }
+
+    /// A table below `#[cfg(…)]`: there may be it.
+    fn perhaps(&mut self, name: &Ident, body: &Group, (module, condition): (&[String], &TokenStream)) {
+        let before = self.found.tables.len();
+        self.call(name, body, module);
+        for table in self.found.tables.drain(before..) {
+            let what = format!("the table {}: #[{}]", table.name, short(condition));
+            self.models.unsupported(table.place, what);
+            self.models.perhaps.push((table.schema, table.sql_name));
         }
     }
 
@@ -215,6 +258,28 @@ fn is_mark(token: &TokenTree, wanted: char) -> bool {
 
 fn is_group(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Group(_))
+}
+
+/// `cfg(…)`, and not `cfg_attr(…)`.
+fn is_condition(attribute: &TokenStream) -> bool {
+    called(attribute).is_some_and(|(kind, _)| kind == "cfg")
+}
+
+/// Whether a table is made somewhere inside.
+fn makes_table(stream: &TokenStream, depth: u32) -> bool {
+    let mut tokens = stream.clone().into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(name)
+                if name == "table" && tokens.peek().is_some_and(|next| is_mark(next, '!')) =>
+            {
+                return true;
+            }
+            TokenTree::Group(group) if depth == 0 || makes_table(&group.stream(), depth - 1) => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// `cfg(test)`.

@@ -68,16 +68,41 @@ impl<'a> Builder<'_, 'a> {
             Statement::Put { target, value, line } if self.is_made_model(file, value) => {
                 self.say(scope, *line, format!("the model {} = {}", target.shown(), value.shown()));
             }
-            Statement::Bare(value @ Expression::Call { function, .. }, line) => {
+            // `Model.name = CharField(…)`
+            Statement::Assign { target, value: Some(value), line, .. }
+                if target.contains('.') && lineage::mentions_field(self.world, file, value, 0) =>
+            {
+                let owner = target.rsplit_once('.').map_or("", |(owner, _)| owner);
+                self.widen(file, owner);
+                self.say(scope, *line, format!("{target} = {}", value.shown()));
+            }
+            Statement::Bare(value @ Expression::Call { function, arguments, .. }, line) => {
                 let name = function.shown();
-                if name.ends_with(".add_to_class") || name.ends_with(".contribute_to_class") {
-                    self.say(scope, *line, format!("{name}(…)"));
+                let is_added = name.ends_with(".add_to_class") || name.ends_with(".contribute_to_class");
+                let is_set = name == "setattr" && lineage::mentions_field(self.world, file, value, 0);
+                if is_added || is_set {
+                    let owner = match arguments.first() {
+                        Some(first) if is_set => first.value.shown(),
+                        _ => name.rsplit_once('.').map_or("", |(owner, _)| owner).to_owned(),
+                    };
+                    self.widen(file, &owner);
+                    let words = if is_set { value.shown() } else { format!("{name}(…)") };
+                    self.say(scope, *line, words);
+                } else if name.ends_with("class_prepared.connect") {
+                    self.widened.push(None);
+                    self.say(scope, *line, value.shown());
                 } else if self.is_made_model(file, value) {
                     self.say(scope, *line, format!("a model: {}", value.shown()));
                 }
             }
             _ => {}
         }
+    }
+
+    /// A model gets more columns; where it is not known which, it may be any.
+    fn widen(&mut self, file: usize, owner: &str) {
+        let of = self.class(file, owner);
+        self.widened.push(of);
     }
 
     /// `type("Name", (models.Model,), {…})`

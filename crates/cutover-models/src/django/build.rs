@@ -38,14 +38,32 @@ pub(super) struct Builder<'w, 'a> {
     pub(super) out: Models,
     /// Models of Django itself that something refers to.
     pub(super) used: BTreeSet<usize>,
+    /// Models that get more columns from beside their classes; nothing inside where it may be any.
+    pub(super) widened: Vec<Option<ClassRef<'a>>>,
 }
+
+/// What is open of a model that may be made of more than is known.
+pub(super) const OPEN: [Aspect; 7] = [
+    Aspect::Columns,
+    Aspect::PrimaryKey,
+    Aspect::Unique,
+    Aspect::ForeignKey,
+    Aspect::Check,
+    Aspect::Index,
+    Aspect::Comment,
+];
+
+/// What `Meta` says of a table.
+const OF_META: [Aspect; 5] =
+    [Aspect::Unique, Aspect::ForeignKey, Aspect::Check, Aspect::Index, Aspect::Comment];
 
 /// The tables of all models.
 pub(super) fn models(modules: &[Module], default_auto_field: &str) -> Models {
     let world = World::new(modules, default_auto_field);
     let mut out = Models::default();
     let found = all(&world, &mut out);
-    let mut builder = Builder { world: &world, models: &found, out, used: BTreeSet::new() };
+    let mut builder =
+        Builder { world: &world, models: &found, out, used: BTreeSet::new(), widened: Vec::new() };
     for (file, module) in modules.iter().enumerate() {
         builder.dynamic(file, module);
     }
@@ -257,15 +275,7 @@ impl<'w, 'a> Builder<'w, 'a> {
                 *line,
                 format!("{path}, which {} is made from and which is not among the files", model.name()),
             );
-            table.unstated.extend([
-                Aspect::Columns,
-                Aspect::PrimaryKey,
-                Aspect::Unique,
-                Aspect::ForeignKey,
-                Aspect::Check,
-                Aspect::Index,
-                Aspect::Comment,
-            ]);
+            table.unstated.extend(OPEN);
         }
         for (what, file, line) in &model.members.remarks {
             self.say(Scope { file: *file, class: None }, *line, what.clone());
@@ -276,6 +286,12 @@ impl<'w, 'a> Builder<'w, 'a> {
             } else {
                 table.unstated.insert(Aspect::Columns);
             }
+            if what.starts_with(lineage::META) {
+                table.unstated.extend(OF_META);
+            }
+        }
+        if self.widened.iter().any(|of| of.is_none_or(|of| of == model.found)) {
+            table.unstated.insert(Aspect::Columns);
         }
     }
 

@@ -177,12 +177,41 @@ fn meta_at<'a>(
     if let Some(own) = found.class.inner("Meta").filter(|_| with_own) {
         return meta_class(world, found, own, option, seen);
     }
+    if let Some(meta) = assigned_meta(world, found).filter(|_| with_own) {
+        return meta.and_then(|meta| meta_class(world, meta, meta.class, option, seen));
+    }
     found.class.bases.iter().find_map(|argument| {
         let Base::Class(above) = base(world, found.file, argument) else { return None };
         // A base with a table does not hand its own `Meta` on, but what it inherited.
         let with_own = !is_model(world, above) || is_abstract(world, above);
         meta_at(world, above, option, with_own, seen)
     })
+}
+
+/// `Meta = Other` in a class: the class that is meant, or nothing inside where it is not known.
+fn assigned_meta<'a>(world: &World<'a>, found: ClassRef<'a>) -> Option<Option<ClassRef<'a>>> {
+    let value = found.class.value("Meta")?;
+    Some(match value.name().map(|name| world.meaning(found.file, name)) {
+        Some(Meaning::Class(meta)) => Some(meta),
+        Some(Meaning::Outside(_)) | None => None,
+    })
+}
+
+/// What of `Meta` is not among the files.
+fn unknown_meta<'a>(world: &World<'a>, found: ClassRef<'a>) -> Option<String> {
+    if assigned_meta(world, found) == Some(None) {
+        return found.class.value("Meta").map(Expression::shown);
+    }
+    let meta = found.class.inner("Meta")?;
+    let bases = meta.bases.iter().filter(|base| base.keyword.is_none());
+    let is_known = |base: &&Argument| {
+        let Some(name) = base.value.name() else { return false };
+        let owner = name.strip_suffix(".Meta").unwrap_or(name);
+        name == "object"
+            || matches!(world.meaning(found.file, owner), Meaning::Class(_))
+            || matches!(world.meaning(found.file, name), Meaning::Class(_))
+    };
+    bases.filter(|base| !is_known(base)).map(|base| base.value.shown()).next()
 }
 
 fn meta_class<'a>(
@@ -282,41 +311,132 @@ fn own_members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
             Statement::Class(class) => {
                 own.taken.insert(class.name.clone());
             }
-            Statement::Bare(..) => {}
-            // `locals()["name"] = CharField(…)`
+            // `exec("…")`, `locals().update({…})`, `if (name := CharField(…)):`
+            Statement::Bare(value, line) => {
+                let is_dynamic =
+                    ["locals().", "vars().", "exec("].iter().any(|call| value.shown().starts_with(call));
+                if is_dynamic || mentions_field(world, file, value, 0) {
+                    own.remarks.push((format!("{}: {}", class.name, value.shown()), file, *line));
+                }
+            }
+            // `locals()["name"] = CharField(…)`, `a, b = CharField(…), TextField()`
             Statement::Put { target, value, line } => {
-                if let Expression::Call { function, .. } = value
-                    && (field_of(world, file, function).is_some() || is_suspicious(function))
+                if let (Expression::List(targets), Expression::List(values)) = (target, value)
+                    && targets.len() == values.len()
+                    && targets.iter().all(|target| target.name().is_some())
                 {
-                    let what = format!("{}: {} = {}(…)", class.name, target.shown(), function.shown());
-                    own.remarks.push((what, file, *line));
+                    for (target, value) in targets.iter().zip(values) {
+                        assigned(world, found, (target.name().unwrap_or_default(), value, *line), &mut own);
+                    }
+                } else if mentions_field(world, file, value, 0) {
+                    own.remarks.push((
+                        format!("{}: {} = {}", class.name, target.shown(), value.shown()),
+                        file,
+                        *line,
+                    ));
                 }
             }
             Statement::Assign { target, value, line, .. } => {
                 let Some(value) = value else { continue };
-                own.fields.retain(|field| field.name != *target);
-                own.taken.insert(target.clone());
-                let Expression::Call { function, arguments, .. } = value else { continue };
-                match field_of(world, file, function) {
-                    Some(Found::Known(kind)) if kind.what == What::Nothing => {}
-                    Some(kind) => own.fields.push(Member {
-                        name: target.clone(),
-                        found: kind,
-                        arguments,
-                        scope: found.into(),
-                        line: *line,
-                    }),
-                    None if is_suspicious(function) => own.remarks.push((
-                        format!("{}.{target}: {}", class.name, function.shown()),
-                        file,
-                        *line,
-                    )),
-                    None => {}
-                }
+                assigned(world, found, (target, value, *line), &mut own);
             }
         }
     }
+    if let Some(what) = unknown_meta(world, found) {
+        let what = format!("{META} {}: {what}, which is not among the files", class.name);
+        own.remarks.push((what, file, class.line));
+    }
     own
+}
+
+/// How remarks on `Meta` begin.
+pub(super) const META: &str = "Meta of";
+
+/// `name = value` in a class.
+fn assigned<'a>(
+    world: &World<'a>,
+    found: ClassRef<'a>,
+    (target, value, line): (&str, &'a Expression, u32),
+    own: &mut Members<'a>,
+) {
+    let ClassRef { file, class } = found;
+    own.fields.retain(|field| field.name != target);
+    own.taken.insert(target.to_owned());
+    let of_call = match value {
+        Expression::Call { function, arguments, .. } => Some((function, arguments)),
+        _ => None,
+    };
+    match of_call.map(|(function, arguments)| (field_of(world, file, function), function, arguments)) {
+        Some((Some(Found::Known(kind)), ..)) if kind.what == What::Nothing => {}
+        // It may be there or not.
+        Some((Some(_), function, _)) if class.is_below_condition(line) => {
+            own.remarks.push((
+                format!("{}.{target}: {}, below a condition", class.name, function.shown()),
+                file,
+                line,
+            ));
+        }
+        Some((Some(kind), _, arguments)) => {
+            let (name, scope) = (target.to_owned(), found.into());
+            own.fields.push(Member { name, found: kind, arguments, scope, line });
+        }
+        Some((None, function, _)) if is_suspicious(function) => {
+            own.remarks.push((format!("{}.{target}: {}", class.name, function.shown()), file, line));
+        }
+        // What makes forms and the like of a model stands in no model; what is left may be a field.
+        _ if mentions_field(world, file, value, 0) || is_kept_field(world, found, value) => {
+            own.remarks.push((format!("{}.{target}: {}", class.name, value.shown()), file, line));
+        }
+        _ => {}
+    }
+}
+
+/// Whether a field is made somewhere inside a value.
+pub(super) fn mentions_field(world: &World<'_>, file: usize, value: &Expression, depth: usize) -> bool {
+    if depth > DEEPEST {
+        return true;
+    }
+    let inner = |value: &Expression| mentions_field(world, file, value, depth + 1);
+    match value {
+        Expression::Call { function, arguments, .. } => {
+            let made = field_of(world, file, function);
+            let makes_one = match &made {
+                Some(Found::Known(kind)) => kind.what != What::Nothing,
+                Some(_) => true,
+                None => is_suspicious(function),
+            };
+            // What fields are given, such as managers and validators, makes none.
+            makes_one || inner(function) || arguments.iter().any(|argument| inner(&argument.value))
+        }
+        Expression::List(items) => items.iter().any(inner),
+        Expression::Dictionary(pairs) => pairs.iter().any(|(_, item)| inner(item)),
+        Expression::Member(value, _) | Expression::Subscript { value, .. } => inner(value),
+        Expression::Other(text) => ["Field(", "ForeignKey("].iter().any(|call| {
+            // `forms.CharField(` and the like make none.
+            text.match_indices(call).any(|(at, _)| {
+                let before = text.get(..at).unwrap_or_default();
+                let name = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).next();
+                !name.unwrap_or_default().starts_with("forms.")
+            })
+        }),
+        _ => false,
+    }
+}
+
+/// A name of a field that is made elsewhere, or one of several.
+fn is_kept_field<'a>(world: &World<'a>, found: ClassRef<'a>, value: &'a Expression) -> bool {
+    let (name, is_one_of) = match value {
+        Expression::Subscript { value, .. } => (value.name(), true),
+        other => (other.name(), false),
+    };
+    let Some(name) = name else { return false };
+    match world.value(found.into(), name) {
+        Some((scope, value)) => {
+            // An attribute of this class is no other field.
+            (is_one_of || scope.class.is_none()) && mentions_field(world, scope.file, value, 0)
+        }
+        None => name.to_ascii_lowercase().contains("field"),
+    }
 }
 
 /// Calls that may make columns or tables, and are not known.

@@ -200,6 +200,71 @@ fn what_calls_and_functions_make_is_named() {
     assert!(models.perhaps.contains(&(None, "taggit_tag".to_owned())));
 }
 
+/// What Django makes columns of, and is no call behind a name: each is read, or named and leaves its table open.
+#[test]
+fn fields_that_are_said_in_roundabout_ways_are_not_passed_over() {
+    let models = shop(
+        "FIELDS = {'x': models.IntegerField()}\nKEPT = models.IntegerField()\nclass M1:\n    db_table = 'metatable'\n\
+         class A1(models.Model):\n    c, d = models.IntegerField(), models.TextField()\n\
+         class A2(models.Model):\n    j = models.IntegerField() if X else models.TextField()\n\
+         class A3(models.Model):\n    k = [models.IntegerField()][0]\n\
+         class A4(models.Model):\n    if (w := models.IntegerField()):\n        pass\n\
+         class A5(models.Model):\n    exec('n = 1')\n\
+         class A6(models.Model):\n    pass\nsetattr(A6, 's', models.IntegerField())\n\
+         class A7(models.Model):\n    pass\nA7.t = models.IntegerField()\n\
+         class A8(models.Model):\n    a = b = models.IntegerField()\n\
+         class A9(models.Model):\n    a = FIELDS['x']\n\
+         class A10(models.Model):\n    a = KEPT\n\
+         class A11(models.Model):\n    locals().update({'b': models.IntegerField()})\n\
+         class A12(models.Model):\n    Meta = M1\n\
+         class A13(models.Model):\n    class Meta(Elsewhere.Meta):\n        pass\n\
+         class A14(models.Model):\n    class In(models.Model):\n        n = models.IntegerField()\n    \
+         STATUS = (('a', 'A'),)\n    objects = models.Manager()\n    half = property(lambda self: 1)\n",
+    );
+    let columns =
+        |name: &str| table(&models, name).columns.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    assert_eq!(columns("shop_a1"), ["id", "c", "d"]);
+    assert_eq!(columns("shop_in"), ["id", "n"]);
+    let open: Vec<&str> = models
+        .tables
+        .iter()
+        .filter(|table| table.unstated.contains(&Aspect::Columns))
+        .map(|table| table.name.strip_prefix("shop_").unwrap_or(&table.name))
+        .collect();
+    assert_eq!(open, ["a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "a10", "a11", "a13"]);
+    assert!(models.tables.iter().any(|table| table.name == "metatable" && table.unstated.is_empty()));
+    assert!(table(&models, "shop_a14").unstated.is_empty());
+    assert_eq!(models.unsupported.len(), open.len(), "{:?}", models.unsupported);
+    // A field below a condition may be there or not.
+    let models = shop(
+        "class A(models.Model):\n    n = models.IntegerField()\n    if X:\n        m = models.TextField()\n",
+    );
+    assert_eq!(table(&models, "shop_a").columns.len(), 2);
+    assert!(table(&models, "shop_a").unstated.contains(&Aspect::Columns));
+    // Any model may get more.
+    let models = shop("class A(models.Model):\n    pass\nclass_prepared.connect(more)\n");
+    assert!(table(&models, "shop_a").unstated.contains(&Aspect::Columns));
+}
+
+/// Modules and fields under other names, beside others of their own names.
+#[test]
+fn what_is_imported_under_another_name_is_what_it_is() {
+    let text = "from django.db import models as m\nfrom django.db.models import IntegerField as Whole\n\
+         import polls.models as pm\nclass One(m.Model):\n    at = m.DateTimeField()\n    n = Whole()\n    \
+         poll = m.ForeignKey(pm.Poll, on_delete=m.CASCADE)\n\
+         class Two(One):\n    one = m.OneToOneField(One, parent_link=True, primary_key=True, on_delete=m.CASCADE)\n";
+    let poll = "from django.db import models\nclass Poll(models.Model):\n    pass\n";
+    let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+    let settings = Settings { default_auto_field: "AutoField".to_owned(), ..Settings::default() };
+    let models = SOURCE.read(&[file("shop/models.py", text), file("polls/models.py", poll)], &settings);
+    assert!(models.unsupported.is_empty(), "{:?}", models.unsupported);
+    let one: Vec<&str> =
+        table(&models, "shop_one").columns.iter().map(|column| column.data_type.as_str()).collect();
+    assert_eq!(one, ["integer", "timestamp with time zone", "integer", "integer"]);
+    assert_eq!(table(&models, "shop_one").foreign_keys[0].parent, "polls_poll");
+    assert_eq!(table(&models, "shop_two").primary_key, ["one_id"]);
+}
+
 #[test]
 fn a_constraint_that_is_not_understood_silences_no_other() {
     let models = shop(

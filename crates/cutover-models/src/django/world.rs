@@ -150,6 +150,7 @@ impl<'a> World<'a> {
             .iter()
             .enumerate()
             .flat_map(|(file, module)| module.classes().map(move |class| ClassRef { file, class }))
+            .flat_map(with_inner)
     }
 
     /// The path of a file.
@@ -466,6 +467,17 @@ fn inside<'a>(module: &'a Module, file: usize, name: &str) -> Option<ClassRef<'a
         None => class,
     };
     Some(ClassRef { file, class })
+}
+
+/// A class with those that stand in it.
+fn with_inner(found: ClassRef<'_>) -> Vec<ClassRef<'_>> {
+    let mut all = vec![found];
+    for statement in &found.class.body {
+        if let Statement::Class(class) = statement {
+            all.extend(with_inner(ClassRef { file: found.file, class }));
+        }
+    }
+    all
 }
 
 /// A class inside a class.

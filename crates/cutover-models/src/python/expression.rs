@@ -23,7 +23,7 @@ pub(crate) enum Expression {
     Subscript { value: Box<Expression>, items: Vec<Expression> },
     /// What is in brackets, parentheses or braces without keys.
     List(Vec<Expression>),
-    /// A dictionary.
+    /// A dictionary. What is unpacked in it (`**more`) stands behind `**`, which is no text.
     Dictionary(Vec<(Expression, Expression)>),
     /// `left | right`, as in `int | None`.
     Or(Box<Expression>, Box<Expression>),
@@ -46,6 +46,17 @@ pub(crate) struct Argument {
     pub(crate) value: Expression,
     /// Its line.
     pub(crate) line: u32,
+}
+
+impl Argument {
+    /// As it would be written, for messages.
+    pub(crate) fn shown(&self) -> String {
+        match &self.keyword {
+            Some(stars) if stars.starts_with('*') => format!("{stars}{}", self.value.shown()),
+            Some(keyword) => format!("{keyword}={}", self.value.shown()),
+            None => self.value.shown(),
+        }
+    }
 }
 
 /// Nesting that is followed: what is deeper is text.
@@ -134,11 +145,7 @@ impl Expression {
             Self::Flag(false) => "False".to_owned(),
             Self::Nothing => "None".to_owned(),
             Self::Call { function, arguments, .. } => {
-                let shown = |argument: &Argument| match &argument.keyword {
-                    Some(keyword) => format!("{keyword}={}", argument.value.shown()),
-                    None => argument.value.shown(),
-                };
-                let arguments: Vec<String> = arguments.iter().map(shown).collect();
+                let arguments: Vec<String> = arguments.iter().map(Argument::shown).collect();
                 format!("{}({})", function.shown(), arguments.join(", "))
             }
             Self::Subscript { value, items } => format!("{}[{}]", value.shown(), list(items)),
@@ -229,16 +236,12 @@ fn read(node: Node<'_>, text: &str, depth: usize) -> Expression {
             }
         }
         "subscript" | "generic_type" => subscript(node, text, depth),
-        "list" | "tuple" | "set" | "expression_list" => {
+        "list" | "tuple" | "set" | "expression_list" | "pattern_list" | "tuple_pattern" | "list_pattern" => {
             Expression::List(children(node).into_iter().map(inner).collect())
         }
-        "dictionary" => {
-            let pairs = children(node).into_iter().filter(|child| child.kind() == "pair");
-            let pair = |pair: Node<'_>| {
-                Some((inner(pair.child_by_field_name("key")?), inner(pair.child_by_field_name("value")?)))
-            };
-            Expression::Dictionary(pairs.filter_map(pair).collect())
-        }
+        "dictionary" => Expression::Dictionary(
+            children(node).into_iter().filter_map(|one| pair(one, text, depth)).collect(),
+        ),
         "binary_operator" | "union_type" => {
             let operands = children(node);
             let is_or = node.kind() == "union_type"
@@ -262,6 +265,15 @@ fn read(node: Node<'_>, text: &str, depth: usize) -> Expression {
         },
         _ => other(),
     }
+}
+
+/// A pair of a dictionary, or what is unpacked in it.
+fn pair(node: Node<'_>, text: &str, depth: usize) -> Option<(Expression, Expression)> {
+    let inner = |node: Node<'_>| read(node, text, depth + 1);
+    if node.kind() == "dictionary_splat" {
+        return Some((Expression::Other("**".to_owned()), inner(node.named_child(0)?)));
+    }
+    Some((inner(node.child_by_field_name("key")?), inner(node.child_by_field_name("value")?)))
 }
 
 fn subscript(node: Node<'_>, text: &str, depth: usize) -> Expression {

@@ -48,6 +48,10 @@ pub(crate) struct Class {
     pub(crate) line: u32,
     /// It stands below a condition, and there may be another one of its name.
     pub(crate) is_conditional: bool,
+    /// What is written above it behind `@`.
+    pub(crate) decorators: Vec<Expression>,
+    /// First and last lines of what in its body stands below a condition, or in a loop.
+    pub(crate) conditions: Vec<(u32, u32)>,
 }
 
 /// A function.
@@ -88,6 +92,11 @@ impl Module {
 }
 
 impl Class {
+    /// Whether what stands in a line of its body is there only under a condition, or as often as a loop runs.
+    pub(crate) fn is_below_condition(&self, line: u32) -> bool {
+        self.conditions.iter().any(|(from, to)| (*from..=*to).contains(&line))
+    }
+
     /// The value that a name is given in its body.
     pub(crate) fn value(&self, name: &str) -> Option<&Expression> {
         self.body.iter().rev().find_map(|statement| match statement {
@@ -127,6 +136,12 @@ pub(crate) fn parse(path: &str, text: &str) -> Module {
     let mut statements = Vec::new();
     block(root, text, &mut statements, &mut module.imports);
     let aliases = aliases(&module.imports);
+    // What it is called now is imported under that name as well.
+    for (known_as, last) in &aliases {
+        if let Some(meaning) = module.imports.get(known_as).cloned() {
+            module.imports.entry(last.clone()).or_insert(meaning);
+        }
+    }
     if !aliases.is_empty() {
         for statement in &mut statements {
             rename(statement, &aliases);
@@ -140,7 +155,14 @@ pub(crate) fn parse(path: &str, text: &str) -> Module {
 fn aliases(imports: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let of = |(name, meaning): (&String, &String)| {
         let (_, last) = meaning.rsplit_once('.')?;
-        (last != name).then(|| (name.clone(), last.to_owned()))
+        // `import polls.models as pm` beside Django's own `models`: a module keeps its name where another has that.
+        let is_module = last.starts_with(|first: char| first.is_lowercase());
+        let is_other = |(known_as, other): (&String, &String)| {
+            let is_so_called = known_as == last || other.rsplit('.').next() == Some(last);
+            other != meaning && is_so_called
+        };
+        let is_taken = is_module && imports.iter().any(is_other);
+        (last != name && !is_taken).then(|| (name.clone(), last.to_owned()))
     };
     imports.iter().filter_map(of).collect()
 }
@@ -153,6 +175,7 @@ fn rename(statement: &mut Statement, aliases: &BTreeMap<String, String>) {
         }
         Statement::Class(class) => {
             class.bases.iter_mut().for_each(|base| base.value.rename(aliases));
+            class.decorators.iter_mut().for_each(|one| one.rename(aliases));
             class.body.iter_mut().for_each(|inner| rename(inner, aliases));
         }
         Statement::Function(function) => {
@@ -202,7 +225,7 @@ fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut B
             "expression_statement" => {
                 found.extend(named(node).into_iter().filter_map(|inner| simple(inner, text)));
             }
-            "class_definition" => found.push(Statement::Class(class(node, text))),
+            "class_definition" => found.push(Statement::Class(class(node, text, &[]))),
             "function_definition" => found.push(Statement::Function(function(node, text, &[]))),
             "decorated_definition" => found.extend(decorated(node, text)),
             "import_statement" | "import_from_statement" => import(node, text, imports),
@@ -216,6 +239,14 @@ fn block(node: Node<'_>, text: &str, found: &mut Vec<Statement>, imports: &mut B
             "if_statement" | "elif_clause" | "else_clause" | "try_statement" | "except_clause"
             | "finally_clause" | "with_statement" | "block" | "for_statement" | "while_statement"
             | "match_statement" | "case_clause" => {
+                // `if (name := value):`
+                let condition = node.child_by_field_name("condition");
+                if let Some(condition) =
+                    condition.filter(|condition| written(*condition, text).contains(":="))
+                {
+                    let value = Expression::Other(written(condition, text).to_owned());
+                    found.push(Statement::Bare(value, line_of(condition)));
+                }
                 let mut inner = named(node);
                 inner.reverse();
                 waiting.extend(inner);
@@ -244,7 +275,7 @@ fn simple(node: Node<'_>, text: &str) -> Option<Statement> {
     }
 }
 
-fn class(node: Node<'_>, text: &str) -> Class {
+fn class(node: Node<'_>, text: &str, decorators: &[Expression]) -> Class {
     let field = |name: &str| node.child_by_field_name(name);
     let mut body = Vec::new();
     if let Some(inner) = field("body") {
@@ -256,7 +287,20 @@ fn class(node: Node<'_>, text: &str) -> Class {
         body,
         line: line_of(node),
         is_conditional: is_conditional(node, text),
+        decorators: decorators.to_vec(),
+        conditions: field("body").map(|body| conditions(body, text)).unwrap_or_default(),
     }
+}
+
+/// Where in a block it depends on something what is run.
+fn conditions(block: Node<'_>, text: &str) -> Vec<(u32, u32)> {
+    let depends = |node: &Node<'_>| match node.kind() {
+        "if_statement" => !is_for_checkers(*node, text),
+        "try_statement" | "for_statement" | "while_statement" | "match_statement" => true,
+        _ => false,
+    };
+    let last = |node: &Node<'_>| u32::try_from(node.end_position().row).unwrap_or(u32::MAX - 1) + 1;
+    named(block).iter().filter(|node| depends(node)).map(|node| (line_of(*node), last(node))).collect()
 }
 
 /// Whether something stands below `if` or `except`, in what it stands in. What type checkers alone see is no condition of what runs.
@@ -300,7 +344,7 @@ fn decorated(node: Node<'_>, text: &str) -> Option<Statement> {
         .collect();
     let definition = node.child_by_field_name("definition")?;
     Some(match definition.kind() {
-        "class_definition" => Statement::Class(class(definition, text)),
+        "class_definition" => Statement::Class(class(definition, text, &decorators)),
         _ => Statement::Function(function(definition, text, &decorators)),
     })
 }

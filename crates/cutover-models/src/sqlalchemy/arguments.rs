@@ -1,6 +1,7 @@
 //! Constraints and indexes: `__table_args__`, what stands in `Table(…)`, and `Index(…)` beside the classes.
 
 use super::columns::At;
+use super::given::{self, Given};
 use super::naming::Parts;
 use super::{defaults, types};
 use crate::model::{
@@ -59,7 +60,31 @@ pub(super) fn foreign_key(
         return models.unsupported(at.place(), format!("what the foreign key {name} points to: {shown}"));
     };
     let key = made(at, arguments, vec![name], &[target], table);
+    open_actions(at, arguments, &key, table, models);
     table.foreign_keys.push(key);
+}
+
+/// What a foreign key does, and is not known.
+fn open_actions(
+    at: At<'_>,
+    arguments: &[Argument],
+    key: &ForeignKey,
+    table: &mut Table,
+    models: &mut Models,
+) {
+    for (word, aspect) in [
+        ("ondelete", Aspect::OnDelete),
+        ("onupdate", Aspect::OnUpdate),
+        ("deferrable", Aspect::Deferrable),
+        ("initially", Aspect::Deferrable),
+    ] {
+        if is_computed(at, arguments, &[word]) {
+            table.unstated.insert(aspect);
+            let shown = keyword(arguments, word).map(Expression::shown).unwrap_or_default();
+            let what = format!("{word} of the foreign key {}: {shown}", key.columns.join(", "));
+            models.unsupported(at.place(), what);
+        }
+    }
 }
 
 /// What a foreign key points to: schema, table and column. A class is `("", class, column)` until all are read.
@@ -178,6 +203,11 @@ pub(super) fn table_keyword(
     match name {
         "schema" => table.schema = text_of(at, value).or(table.schema.take()),
         "comment" => table.comment = text_of(at, value),
+        "autoload_with" | "autoload" if *value != Expression::Flag(false) => {
+            let what = format!("what the database says of {}: its table is read from there", table.name);
+            models.unsupported(at.place(), what);
+            super::classes::open_to_all(table);
+        }
         name if name.starts_with("postgresql_") => {
             models.unsupported(at.place(), format!("{name} of {}", table.name));
         }
@@ -188,7 +218,12 @@ pub(super) fn table_keyword(
 
 /// One constraint or index of a table.
 pub(super) fn part(at: At<'_>, kind: &str, arguments: &[Argument], table: &mut Table, models: &mut Models) {
+    let Given { arguments, is_open } = given::of(at, arguments);
+    let arguments = arguments.as_slice();
     let own = word(at, arguments, "name");
+    if is_open {
+        return part_with_more(at, kind, (own, arguments), table, models);
+    }
     let columns = || -> Option<Vec<String>> {
         positional(arguments)
             .map(|argument| column_name(table, at.known.value(at.module, &argument.value)))
@@ -219,8 +254,53 @@ pub(super) fn part(at: At<'_>, kind: &str, arguments: &[Argument], table: &mut T
         "ForeignKeyConstraint" => composite_key(at, arguments, table, models),
         "CheckConstraint" => check(at, arguments, table, models),
         "Index" => index(at, arguments, table, models),
-        other => models.unsupported(at.place(), format!("{other} of {}", table.name)),
+        "ExcludeConstraint" => models.unsupported(at.place(), format!("{kind} of {}", table.name)),
+        // What makes a part, or several.
+        other => {
+            table.unstated.extend([Aspect::Unique, Aspect::Check, Aspect::Index, Aspect::ForeignKey]);
+            models.unsupported(at.place(), format!("{other} of {}", table.name));
+        }
     }
+}
+
+/// A constraint or index that is made with something that is not known.
+fn part_with_more(
+    at: At<'_>,
+    kind: &str,
+    (own, arguments): (Option<String>, &[Argument]),
+    table: &mut Table,
+    models: &mut Models,
+) {
+    let (aspect, own) = match kind {
+        "UniqueConstraint" => (Aspect::Unique, own),
+        "PrimaryKeyConstraint" => (Aspect::PrimaryKey, None),
+        "ForeignKeyConstraint" => (Aspect::ForeignKey, own),
+        "CheckConstraint" => (Aspect::Check, own),
+        "Index" => {
+            let first = positional(arguments).next();
+            (Aspect::Index, first.and_then(|first| text_of(at, &first.value)))
+        }
+        other => {
+            table.unstated.extend([Aspect::Unique, Aspect::Check, Aspect::Index, Aspect::ForeignKey]);
+            return models.unsupported(at.place(), format!("{other} of {}", table.name));
+        }
+    };
+    let name = own.as_ref().map(|own| format!(" {own}")).unwrap_or_default();
+    if aspect == Aspect::Index && own.is_none() {
+        table.unstated.insert(Aspect::Unique);
+    }
+    unread(at, aspect, (own, format!("{kind}{name} of {}", table.name)), table, models);
+}
+
+/// Whether something is said in another way than by what can be read without running it.
+fn is_computed(at: At<'_>, arguments: &[Argument], words: &[&str]) -> bool {
+    words.iter().filter_map(|word| keyword(arguments, word)).any(|value| {
+        match at.known.value(at.module, value) {
+            Expression::Text(_) | Expression::Flag(_) | Expression::Nothing => false,
+            Expression::Other(written) => at.known.formatted(at.module, at.class, written).is_none(),
+            _ => true,
+        }
+    })
 }
 
 /// Leaves out what is not understood: what is called so, or all of that kind where its name is not known either.
@@ -262,7 +342,10 @@ fn unique_constraint(
     table: &mut Table,
     models: &mut Models,
 ) {
-    let Some(columns) = columns else {
+    let is_plain =
+        !is_computed(at, arguments, &["name", "deferrable", "initially", "postgresql_nulls_not_distinct"])
+            && keyword(arguments, "postgresql_include").is_none();
+    let Some(columns) = columns.filter(|_| is_plain) else {
         let what = format!("a unique constraint of {}", table.name);
         return unread(at, Aspect::Unique, (own, what), table, models);
     };
@@ -297,6 +380,7 @@ fn composite_key(at: At<'_>, arguments: &[Argument], table: &mut Table, models: 
                 column.identity = column.identity.filter(|own| *own != Identity::Serial);
             }
             let key = made(at, arguments, columns, &targets, table);
+            open_actions(at, arguments, &key, table, models);
             table.foreign_keys.push(key);
         }
         _ => left_open(at, Aspect::ForeignKey, "a foreign key", table, models),
@@ -312,7 +396,9 @@ pub(super) fn index(at: At<'_>, arguments: &[Argument], table: &mut Table, model
     let keys: Vec<&Expression> = keys.map(|argument| &argument.value).collect();
     let sql: Option<Vec<String>> = keys.iter().map(|key| index_key(at, key, table)).collect();
     let condition = keyword(arguments, "postgresql_where").map(|value| condition(at, value, table));
-    let sql = sql.filter(|sql| !sql.is_empty() && is_named == own.is_some());
+    let sql = sql.filter(|sql| {
+        !sql.is_empty() && is_named == own.is_some() && !has_options(at, arguments, sql, table)
+    });
     let (Some(sql), false) = (sql, condition == Some(None)) else {
         let shown = own.clone().or_else(|| first.map(Expression::shown)).unwrap_or_default();
         let what = format!("the index {shown} of {}", table.name);
@@ -351,6 +437,45 @@ pub(super) fn index(at: At<'_>, arguments: &[Argument], table: &mut Table, model
         condition: condition.flatten(),
         place: at.place(),
     });
+}
+
+/// Whether an index has something that is not read.
+fn has_options(at: At<'_>, arguments: &[Argument], keys: &[String], table: &Table) -> bool {
+    const READ: &[&str] = &[
+        "unique",
+        "postgresql_where",
+        "postgresql_ops",
+        "postgresql_include",
+        "postgresql_using",
+        "postgresql_nulls_not_distinct",
+        // How it is made, and what only the client knows.
+        "postgresql_concurrently",
+        "info",
+        "quote",
+        "_table",
+        "_column_flag",
+    ];
+    let value = |word: &str| keyword(arguments, word).map(|value| at.known.value(at.module, value));
+    let is_other = arguments.iter().filter_map(|argument| argument.keyword.as_deref()).any(|word| {
+        // Those of other databases are nothing here.
+        !READ.contains(&word) && (word.starts_with("postgresql_") || word.starts_with('*'))
+    });
+    let classes = match value("postgresql_ops") {
+        None | Some(Expression::Nothing) => true,
+        Some(Expression::Dictionary(pairs)) => pairs.iter().all(|(key, class)| {
+            class.text().is_some() && key.text().is_some_and(|key| keys.contains(&types::ident(key)))
+        }),
+        Some(_) => false,
+    };
+    let included = match value("postgresql_include") {
+        None | Some(Expression::Nothing) => true,
+        Some(Expression::List(items)) => items.iter().all(|item| column_name(table, item).is_some()),
+        Some(_) => false,
+    };
+    is_other
+        || !classes
+        || !included
+        || is_computed(at, arguments, &["unique", "postgresql_using", "postgresql_nulls_not_distinct"])
 }
 
 /// A key of an index as SQL.

@@ -47,7 +47,7 @@ pub(super) fn read(known: &Known<'_>, labels: &[(String, usize)], models: &mut M
         for statement in &module.statements {
             match statement {
                 Statement::Function(function) => aside.function(function, models),
-                Statement::Class(class) => aside.methods(class, models),
+                Statement::Class(class) => aside.within(class, models),
                 other => aside.statement(other, models),
             }
         }
@@ -65,8 +65,16 @@ impl Aside<'_> {
         models.unsupported(Place::new(&self.module.path, line), what);
     }
 
-    fn methods(&self, class: &Class, models: &mut Models) {
+    /// What stands in a class and is none of its columns.
+    fn within(&self, class: &Class, models: &mut Models) {
         for statement in &class.body {
+            match statement {
+                Statement::Class(inner) => self.within(inner, models),
+                Statement::Assign { value: Some(value), line, .. } if !is_table(self.module, value) => {
+                    self.tables(value, *line, models);
+                }
+                _ => {}
+            }
             if let Statement::Function(function) = statement
                 && !function.decorators.iter().any(|one| one.shown().contains("declared_attr"))
             {
@@ -83,8 +91,12 @@ impl Aside<'_> {
                 Statement::Class(class) => {
                     let found = Found { module: self.module, class };
                     let kind = classes::kind(self.known, found);
-                    if let Kind::Table { name, .. } = &kind {
-                        models.perhaps.push((self.known.schema.clone(), name.clone()));
+                    match (&kind, class.value("__table__")) {
+                        (Kind::Table { name, .. }, _) => {
+                            models.perhaps.push((self.known.schema.clone(), name.clone()));
+                        }
+                        (Kind::Imperative, Some(value)) => self.perhaps(value, models),
+                        _ => {}
                     }
                     if !matches!(kind, Kind::Other) {
                         let what = format!(
@@ -116,7 +128,47 @@ impl Aside<'_> {
         }
     }
 
+    /// Tables that are made somewhere inside a value: `relationship(secondary=Table(…))`, `{"a": Table(…)}`.
+    fn tables(&self, value: &Expression, line: u32, models: &mut Models) {
+        if is_table(self.module, value) {
+            self.perhaps(value, models);
+            return self.say(
+                line,
+                format!("a table that is made inside something else: {}", value.shown()),
+                models,
+            );
+        }
+        match value {
+            Expression::Call { function, arguments, .. } => {
+                self.tables(function, line, models);
+                for argument in arguments {
+                    self.tables(&argument.value, argument.line, models);
+                }
+            }
+            Expression::List(items) => items.iter().for_each(|item| self.tables(item, line, models)),
+            Expression::Dictionary(pairs) => {
+                for (_, item) in pairs {
+                    self.tables(item, line, models);
+                }
+            }
+            Expression::Member(value, _) | Expression::Subscript { value, .. } => {
+                self.tables(value, line, models);
+            }
+            Expression::Other(text) if text.contains("Table(") && text.contains("Column(") => {
+                self.say(line, format!("a table that is made inside something else: {text}"), models);
+            }
+            _ => {}
+        }
+    }
+
     fn statement(&self, statement: &Statement, models: &mut Models) {
+        if let Statement::Assign { value: Some(value), line, .. }
+        | Statement::Bare(value, line)
+        | Statement::Put { value, line, .. } = statement
+            && !is_table(self.module, value)
+        {
+            self.tables(value, *line, models);
+        }
         match statement {
             Statement::Assign { target, value: Some(value), line, .. } => {
                 if self.is_made_class(value) {
@@ -157,6 +209,8 @@ impl Aside<'_> {
         });
         let shown = value.shown();
         match method {
+            // Classes without a base that are made into models from beside.
+            "map_declaratively" => self.say(line, shown, models),
             "append_column" => self.open(owner, COLUMNS, line, shown, models),
             "append_constraint" => self.open(owner, CONSTRAINTS, line, shown, models),
             "setattr" => {
@@ -254,13 +308,15 @@ pub(super) fn makes_column(known: &Known<'_>, module: &Module, value: &Expressio
     match value {
         Expression::Other(text) => ["Column(", "mapped_column("].iter().any(|call| text.contains(call)),
         Expression::List(items) => items.iter().any(|item| makes_column(known, module, item)),
+        Expression::Subscript { value, .. } => makes_column(known, module, known.value(module, value)),
+        Expression::Dictionary(pairs) => pairs.iter().any(|(_, item)| makes_column(known, module, item)),
         Expression::Call { function, .. } => {
             let name = last_of(module, function).unwrap_or_default();
             if is_column(&name) {
                 return true;
             }
             if is_no_column(&name) {
-                return false;
+                return mentions_column(value);
             }
             match known.function(module, function) {
                 Some(made) => {
@@ -270,6 +326,23 @@ pub(super) fn makes_column(known: &Known<'_>, module: &Module, value: &Expressio
                 None => may_make_column(known, module, function, &name),
             }
         }
+        _ => false,
+    }
+}
+
+/// Whether a column is made somewhere inside a value, but for those of another table.
+fn mentions_column(value: &Expression) -> bool {
+    match value {
+        Expression::Call { function, arguments, .. } => {
+            let name = function.last_name().unwrap_or_default();
+            name != "Table"
+                && (is_column(name)
+                    || mentions_column(function)
+                    || arguments.iter().any(|argument| mentions_column(&argument.value)))
+        }
+        Expression::List(items) => items.iter().any(mentions_column),
+        Expression::Member(value, _) | Expression::Subscript { value, .. } => mentions_column(value),
+        Expression::Other(text) => ["Column(", "mapped_column("].iter().any(|call| text.contains(call)),
         _ => false,
     }
 }

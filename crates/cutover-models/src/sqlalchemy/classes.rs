@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::arguments::{self, part, table_arguments, table_keyword};
 use super::aside;
 use super::columns::{self, At, is_column};
-use super::known::{Found, Known};
+use super::given;
+use super::known::{Found, Known, MADE_BASES};
 use super::naming::Parts;
 use crate::model::{Aspect, Models, Place, Table};
 use crate::python::{Class, Expression, Module, Statement, keyword, positional};
@@ -17,21 +18,17 @@ const BASES: &[&str] =
 pub(super) fn read(known: &Known<'_>, models: &mut Models) {
     let mut labels: Vec<(String, usize)> = Vec::new();
     let mut inheritors: Vec<(Found<'_>, String)> = Vec::new();
+    let mut imperative: Vec<Found<'_>> = Vec::new();
     for module in known.modules {
         for statement in &module.statements {
             match statement {
                 Statement::Class(class) => {
-                    let found = Found { module, class };
-                    match kind(known, found) {
-                        Kind::Table { name, is_sqlmodel } => {
-                            let mut read = Models::default();
-                            let table = of_class(known, found, name, is_sqlmodel, &mut read);
-                            add(table, read, &mut labels, models);
-                        }
-                        Kind::PartOf(parent) => inheritors.push((found, parent)),
-                        Kind::Unnamed(why) => models.unsupported(Place::new(&module.path, class.line), why),
-                        Kind::Other => {}
-                    }
+                    let mut of = Read {
+                        labels: &mut labels,
+                        inheritors: &mut inheritors,
+                        imperative: &mut imperative,
+                    };
+                    of.class(known, Found { module, class }, models);
                 }
                 Statement::Assign { target, value: Some(value), line, .. } => {
                     table_call(known, (module, target, *line), value, &mut labels, models);
@@ -42,6 +39,9 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
                 _ => {}
             }
         }
+    }
+    for found in imperative {
+        of_imperative(known, found, &mut labels, models);
     }
     let mut done: Vec<&Class> = Vec::new();
     for (found, parent) in inheritors {
@@ -79,6 +79,71 @@ pub(super) fn read(known: &Known<'_>, models: &mut Models) {
     arguments::resolve(models, &labels);
 }
 
+/// What is read of classes, in the order of the files.
+struct Read<'r, 'a> {
+    labels: &'r mut Vec<(String, usize)>,
+    inheritors: &'r mut Vec<(Found<'a>, String)>,
+    imperative: &'r mut Vec<Found<'a>>,
+}
+
+impl<'a> Read<'_, 'a> {
+    /// A class and those that stand in it.
+    fn class(&mut self, known: &Known<'a>, found: Found<'a>, models: &mut Models) {
+        let Found { module, class } = found;
+        match kind(known, found) {
+            Kind::Table { name, is_sqlmodel } => {
+                let mut read = Models::default();
+                match of_class(known, found, name, is_sqlmodel, &mut read) {
+                    Ok(table) => add(table, read, self.labels, models),
+                    Err(why) => models.unsupported(Place::new(&module.path, class.line), why),
+                }
+            }
+            Kind::PartOf(parent) => self.inheritors.push((found, parent)),
+            Kind::Imperative => self.imperative.push(found),
+            Kind::Unnamed(why) => models.unsupported(Place::new(&module.path, class.line), why),
+            Kind::Other => {}
+        }
+        for statement in &class.body {
+            match statement {
+                Statement::Class(inner) => self.class(known, Found { module, class: inner }, models),
+                Statement::Assign { target, value: Some(value), line, .. }
+                    if target != "__table__" && aside::is_table(module, value) =>
+                {
+                    table_call(known, (module, target, *line), value, self.labels, models);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// `__table__ = Table(…)` in a class, or one that is made beside it.
+fn of_imperative(
+    known: &Known<'_>,
+    found: Found<'_>,
+    labels: &mut Vec<(String, usize)>,
+    models: &mut Models,
+) {
+    let Found { module, class } = found;
+    let said = class.body.iter().rev().find_map(|statement| match statement {
+        Statement::Assign { target, value: Some(value), line, .. } if target == "__table__" => {
+            Some((value, *line))
+        }
+        _ => None,
+    });
+    let Some((value, line)) = said else { return };
+    if aside::is_table(module, value) {
+        return table_call(known, (module, &class.name, line), value, labels, models);
+    }
+    let beside = value.last_name().and_then(|name| labels.iter().find(|(label, _)| label == name));
+    if let Some(at) = beside.map(|(_, at)| *at) {
+        labels.push((class.name.clone(), at));
+    } else {
+        let what = format!("the table of {}: {}", class.name, value.shown());
+        models.unsupported(Place::new(&module.path, line), what);
+    }
+}
+
 /// Adds the table of `Table(…)`, where that is one.
 fn table_call(
     known: &Known<'_>,
@@ -91,7 +156,7 @@ fn table_call(
     match of_table_call(known, (module, target, line), value, &mut read) {
         Some(table) => add(table, read, labels, models),
         None if aside::is_table(module, value) => {
-            let what = format!("a table whose name is not known: {}", value.shown());
+            let what = format!("a table whose name or schema is not known: {}", value.shown());
             models.unsupported(Place::new(&module.path, line), what);
         }
         None => {}
@@ -121,6 +186,8 @@ pub(super) enum Kind {
     Table { name: String, is_sqlmodel: bool },
     /// More columns of the table of that class.
     PartOf(String),
+    /// A table that is made by `Table(…)`.
+    Imperative,
     /// A table whose name is not understood.
     Unnamed(String),
     /// No table.
@@ -133,9 +200,13 @@ pub(super) fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
     if class.value("__abstract__") == Some(&Expression::Flag(true)) {
         return Kind::Other;
     }
-    let is_sqlmodel = ancestry.iter().any(|one| bases(one.class).any(|name| name == "SQLModel"));
+    if class.value("__table__").is_some_and(|value| *value != Expression::Nothing) {
+        return Kind::Imperative;
+    }
+    let is_table = class.keyword("table") == Some(&Expression::Flag(true));
+    let is_sqlmodel = is_table || ancestry.iter().any(|one| bases(one.class).any(|name| name == "SQLModel"));
     if is_sqlmodel {
-        if class.keyword("table") != Some(&Expression::Flag(true)) {
+        if !is_table {
             return Kind::Other;
         }
         return match table_name(known, found, &ancestry) {
@@ -144,19 +215,22 @@ pub(super) fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
             None => Kind::Table { name: class.name.to_lowercase(), is_sqlmodel },
         };
     }
-    // Without a base nothing is declared.
-    if !class.bases.iter().any(|base| base.keyword.is_none()) {
+    // Without a base, and without what stands for one, nothing is declared.
+    if !class.bases.iter().any(|base| base.keyword.is_none()) && !is_decorated(class) || is_root(class) {
         return Kind::Other;
     }
     let parents = || ancestry.iter().skip(1);
     let has_columns = class.body.iter().any(is_column_statement);
     let parent = parents().find(|one| is_table_itself(known, **one));
     let is_declarative = parent.is_some()
+        || is_decorated(class)
         || ancestry.iter().any(|one| {
             bases(one.class)
                 .any(|name| BASES.contains(&name) || name == "Base" || is_made_base(known, one.module, name))
         });
-    if !is_declarative {
+    // A base of which the files say nothing may be that of models.
+    let is_perhaps = || has_columns && ancestry.iter().any(|one| !unknown_bases(known, *one).is_empty());
+    if !is_declarative && !is_perhaps() {
         return Kind::Other;
     }
     match table_name(known, found, &ancestry).filter(|_| has_own_table(known, found)) {
@@ -170,9 +244,48 @@ pub(super) fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
             {
                 Kind::Table { name: snake_case(&class.name), is_sqlmodel }
             }
+            // Neither a mixin nor a base has columns and a base and no name: something else makes it.
+            None if has_columns && !is_inherited(known, found) && !is_only_dataclass(&ancestry) => {
+                Kind::Unnamed(format!("the name of {}'s table: none is said", class.name))
+            }
             None => Kind::Other,
         },
     }
+}
+
+/// Whether other classes are made from one.
+fn is_inherited(known: &Known<'_>, found: Found<'_>) -> bool {
+    let is_heir = |class: &Class| bases(class).any(|name| name == found.class.name);
+    known.modules.iter().any(|module| module.classes().any(is_heir))
+}
+
+/// Whether what a class is made from makes dataclasses and no tables.
+fn is_only_dataclass(ancestry: &[Found<'_>]) -> bool {
+    let mut all = ancestry.iter().flat_map(|one| bases(one.class));
+    all.all(|name| name == "MappedAsDataclass" || ancestry.iter().any(|one| one.class.name == name))
+}
+
+/// `@registry.mapped`, `@registry.mapped_as_dataclass(…)`: a table without a base.
+fn is_decorated(class: &Class) -> bool {
+    decorators(class).any(|name| matches!(name, "mapped" | "mapped_as_dataclass"))
+}
+
+/// The base of models itself: no table, whatever it says of those.
+pub(super) fn is_root(class: &Class) -> bool {
+    bases(class).any(|name| matches!(name, "DeclarativeBase" | "DeclarativeBaseNoMeta"))
+        || is_made_root(class)
+}
+
+/// `@as_declarative()`
+fn is_made_root(class: &Class) -> bool {
+    decorators(class).any(|name| matches!(name, "as_declarative" | "as_declarative_base"))
+}
+
+fn decorators(class: &Class) -> impl Iterator<Item = &str> {
+    class.decorators.iter().filter_map(|one| match one {
+        Expression::Call { function, .. } => function.last_name(),
+        other => other.last_name(),
+    })
 }
 
 /// Whether a name is that of a class which models are made from.
@@ -188,7 +301,16 @@ pub(super) fn is_base(known: &Known<'_>, module: &Module, name: &str) -> bool {
 }
 
 fn bases(class: &Class) -> impl Iterator<Item = &str> {
-    class.bases.iter().filter(|base| base.keyword.is_none()).filter_map(|base| base.value.last_name())
+    let named = class.bases.iter().filter(|base| base.keyword.is_none()).map(|base| base_of(&base.value));
+    named.filter_map(Expression::last_name)
+}
+
+/// A base without what stands in brackets behind it.
+fn base_of(base: &Expression) -> &Expression {
+    match base {
+        Expression::Subscript { value, .. } => value,
+        other => other,
+    }
 }
 
 /// Whether a class is one with a table of its own.
@@ -221,12 +343,14 @@ fn says(class: &Class) -> Says {
 /// Whether rows are kept of a class, in its own table or in that of one above it: it is no base, no mixin and not abstract.
 fn is_mapped(known: &Known<'_>, found: Found<'_>) -> bool {
     let class = found.class;
-    let is_root = bases(class).any(|name| matches!(name, "DeclarativeBase" | "DeclarativeBaseNoMeta"));
     let is_abstract = class.value("__abstract__") == Some(&Expression::Flag(true));
-    if is_root || is_abstract || bases(class).next().is_none() {
+    if is_root(class) || is_abstract || bases(class).next().is_none() && !is_decorated(class) {
         return false;
     }
     let ancestry = known.ancestry(found);
+    if is_decorated(class) {
+        return ancestry.iter().any(|one| says(one.class) != Says::Nothing);
+    }
     let is_base = |one: &Found<'_>| {
         bases(one.class).any(|name| {
             BASES.contains(&name) && name != "MappedAsDataclass"
@@ -255,7 +379,9 @@ fn has_own_table(known: &Known<'_>, found: Found<'_>) -> bool {
 /// `Base = declarative_base()`.
 fn is_made_base(known: &Known<'_>, module: &Module, name: &str) -> bool {
     let value = known.value(module, &Expression::Name(name.to_owned())).clone();
-    matches!(value.call(), Some(("declarative_base" | "automap_base" | "generate_base", _)))
+    value.call().is_some_and(|(name, _)| MADE_BASES.contains(&name))
+        || value.last_name().is_some_and(|last| value.name() != Some(name) && BASES.contains(&last))
+        || known.class(module, name).is_some_and(|found| is_made_root(found.class))
 }
 
 fn is_column_statement(statement: &Statement) -> bool {
@@ -264,6 +390,7 @@ fn is_column_statement(statement: &Statement) -> bool {
             let is_call = value.as_ref().and_then(Expression::call).is_some_and(|(name, _)| is_column(name));
             let is_mapped = annotation.as_ref().is_some_and(|one| {
                 matches!(one, Expression::Subscript { value, .. } if value.last_name() == Some("Mapped"))
+                    || matches!(one, Expression::Text(text) if text.contains("Mapped["))
             });
             is_call || is_mapped
         }
@@ -339,7 +466,7 @@ fn of_class(
     name: String,
     is_sqlmodel: bool,
     models: &mut Models,
-) -> Table {
+) -> Result<Table, String> {
     let mut table = Table {
         schema: known.schema.clone(),
         name,
@@ -355,8 +482,19 @@ fn of_class(
         ancestry.retain(|one| !inherited.iter().any(|class| std::ptr::eq(*class, one.class)));
     }
     let settings = settings_of(known, &all);
-    table.schema = settings.and_then(|(of, value, _)| schema_of(known, of, value)).or(table.schema);
+    if let Some(schema) = settings.and_then(|(of, value, _)| schema_of(known, of, value)) {
+        match known.value(found.module, schema) {
+            Expression::Text(schema) => table.schema = Some(schema.clone()),
+            Expression::Nothing => {}
+            other => return Err(format!("the schema of {}'s table: {}", table.label, other.shown())),
+        }
+    }
     for one in &ancestry {
+        if bases(one.class).any(|name| is_reflected(known, one.module, name)) {
+            let what = format!("what the database says of {}: its table is read from there", table.label);
+            models.unsupported(Place::new(&one.module.path, one.class.line), what);
+            open_to_all(&mut table);
+        }
         for base in unknown_bases(known, *one) {
             let what =
                 format!("the base {base} of {}: it is in no file, and may have more columns", one.class.name);
@@ -368,16 +506,41 @@ fn of_class(
     if table.primary_key.is_empty() && table.unstated.contains(&Aspect::Columns) {
         table.unstated.insert(Aspect::PrimaryKey);
     }
-    if let Some((of, value, line)) = settings {
+    if let Some((of, _, line)) = settings.filter(|(of, _, line)| of.class.is_below_condition(*line)) {
+        models.unsupported(
+            Place::new(&of.module.path, line),
+            format!("__table_args__ of {}, below a condition", table.label),
+        );
+        table.unstated.extend([Aspect::Unique, Aspect::Check, Aspect::Index, Aspect::ForeignKey]);
+    } else if let Some((of, value, line)) = settings {
         let (module, class) = (of.module, found.class.name.as_str());
         let at = At { known, module, class, attribute: "__table_args__", line };
         table_arguments(at, value, &mut table, models);
     }
-    table
+    Ok(table)
+}
+
+/// Leaves open what a table may be made of besides what is said.
+pub(super) fn open_to_all(table: &mut Table) {
+    table.unstated.extend([
+        Aspect::Columns,
+        Aspect::PrimaryKey,
+        Aspect::Unique,
+        Aspect::Check,
+        Aspect::ForeignKey,
+        Aspect::Index,
+    ]);
+}
+
+/// Bases whose tables are read from the database.
+fn is_reflected(known: &Known<'_>, module: &Module, name: &str) -> bool {
+    let base = Expression::Name(name.to_owned());
+    let made = known.value(module, &base).call();
+    name == "DeferredReflection" || matches!(made, Some(("automap_base", _)))
 }
 
 /// Bases that may have columns and of which the files say nothing.
-fn unknown_bases<'a>(known: &Known<'a>, found: Found<'a>) -> Vec<&'a str> {
+fn unknown_bases(known: &Known<'_>, found: Found<'_>) -> Vec<String> {
     let is_known = |name: &str| {
         let meaning = found.module.meaning(name);
         let from = meaning.split('.').next().unwrap_or_default();
@@ -390,8 +553,14 @@ fn unknown_bases<'a>(known: &Known<'a>, found: Found<'a>) -> Vec<&'a str> {
             || is_made_base(known, found.module, name)
             || known.class(found.module, name).is_some()
     };
-    let named = found.class.bases.iter().filter(|base| base.keyword.is_none());
-    named.filter_map(|base| base.value.name()).filter(|name| !is_known(name)).collect()
+    let bases = found.class.bases.iter().filter(|base| matches!(base.keyword.as_deref(), None | Some("*")));
+    let is_unknown = |base: &&Expression| match base {
+        Expression::Name(name) => !is_known(name),
+        // What a function makes of something; nothing is known of it.
+        Expression::Call { .. } => base.call().is_none_or(|(name, _)| !MADE_BASES.contains(&name)),
+        _ => true,
+    };
+    bases.map(|base| base_of(&base.value)).filter(is_unknown).map(Expression::shown).collect()
 }
 
 /// Bases without columns.
@@ -447,10 +616,17 @@ fn fields(
             {
                 let at = At { known, module: found.module, class, attribute: target, line: *line };
                 let said = (annotation.as_ref(), value.as_ref());
+                if found.class.is_below_condition(*line) {
+                    let (mut other, mut unread) = (table.clone(), Models::default());
+                    if columns::add(at, said, is_sqlmodel, &mut other, &mut unread) {
+                        more(at, &format!("{target}, below a condition"), table, models);
+                    }
+                    continue;
+                }
                 let is_added = columns::add(at, said, is_sqlmodel, table, models);
                 if let (false, false, Some(value)) = (is_added, is_sqlmodel, value)
                     && (aside::makes_column(known, found.module, value)
-                        || columns::is_mapped_call(annotation.as_ref(), value))
+                        || columns::is_mapped_call(at, annotation.as_ref(), value))
                 {
                     more(at, &format!("{target} = {}", value.shown()), table, models);
                 }
@@ -463,9 +639,17 @@ fn fields(
             }
             Statement::Bare(value, line) => {
                 let shown = value.shown();
-                if ["locals().", "vars().", "exec("].iter().any(|call| shown.starts_with(call)) {
+                let is_dynamic = ["locals().", "vars().", "exec("].iter().any(|call| shown.starts_with(call));
+                // `if (a := mapped_column()): …`, and `__table_args__ += (…)`.
+                if is_dynamic
+                    || matches!(value, Expression::Other(_))
+                        && aside::makes_column(known, found.module, value)
+                {
                     let at = At { known, module: found.module, class, attribute: "", line: *line };
                     more(at, &shown, table, models);
+                } else if shown.starts_with("__table_args__") {
+                    let at = At { known, module: found.module, class, attribute: "", line: *line };
+                    table_arguments(at, value, table, models);
                 }
             }
             Statement::Function(function) => {
@@ -514,18 +698,18 @@ fn settings_of<'a>(known: &Known<'a>, ancestry: &[Found<'a>]) -> Option<(Found<'
 }
 
 /// The schema that `__table_args__` say, which names are made with.
-fn schema_of(known: &Known<'_>, of: Found<'_>, value: &Expression) -> Option<String> {
-    let value = known.value(of.module, value);
-    let inside = match value {
+fn schema_of<'e>(known: &'e Known<'_>, of: Found<'_>, value: &'e Expression) -> Option<&'e Expression> {
+    match known.value(of.module, value) {
         Expression::List(items) => items.iter().find_map(|item| schema_of(known, of, item)),
         Expression::Operation(_, left, right) => {
             schema_of(known, of, left).or_else(|| schema_of(known, of, right))
         }
+        Expression::Dictionary(pairs) => {
+            let (_, schema) = pairs.iter().find(|(key, _)| key.text() == Some("schema"))?;
+            Some(known.value(of.module, schema))
+        }
         _ => None,
-    };
-    let Expression::Dictionary(pairs) = value else { return inside };
-    let (_, schema) = pairs.iter().find(|(key, _)| key.text() == Some("schema"))?;
-    known.value(of.module, schema).text().map(str::to_owned)
+    }
 }
 
 /// `users = Table("users", metadata, Column(…), …)`.
@@ -536,8 +720,8 @@ fn of_table_call(
     models: &mut Models,
 ) -> Option<Table> {
     let (_, arguments) = value.call().filter(|(name, _)| *name == "Table")?;
-    let mut parts = positional(arguments);
-    let name = known.value(module, &parts.next()?.value).text()?.to_owned();
+    let name = keyword(arguments, "name").or(positional(arguments).next().map(|first| &first.value))?;
+    let name = known.value(module, name).text()?.to_owned();
     let mut table = Table {
         schema: known.schema.clone(),
         name,
@@ -547,18 +731,27 @@ fn of_table_call(
     };
     // Names are made with the schema.
     if let Some(schema) = keyword(arguments, "schema") {
-        table.schema = known.value(module, schema).text().map(str::to_owned).or(table.schema);
-    }
-    for argument in parts {
-        let Some((kind, inner)) = argument.value.call() else { continue };
-        let at = At { known, module, class: target, attribute: "", line: argument.line };
-        if is_column(kind) {
-            let own = keyword(inner, "name").or(positional(inner).next().map(|first| &first.value));
-            let attribute = own.and_then(Expression::text).unwrap_or_default();
-            columns::add(At { attribute, ..at }, (None, Some(&argument.value)), false, &mut table, models);
-        } else {
-            part(at, kind, inner, &mut table, models);
+        match known.value(module, schema) {
+            Expression::Text(schema) => table.schema = Some(schema.clone()),
+            Expression::Nothing => {}
+            _ => return None,
         }
+    }
+    let at = At { known, module, class: target, attribute: "", line };
+    let given = given::of(at, arguments);
+    let mut is_first = true;
+    for argument in given.arguments.iter().skip_while(|argument| argument.keyword.is_some()).skip(1) {
+        let at = At { line: argument.line, ..at };
+        match argument.keyword.as_deref() {
+            None => table_part(at, &argument.value, is_first, &mut table, models),
+            Some(word @ ("*" | "**")) => {
+                let what = format!("what is in {}: {word}{}", table.name, argument.value.shown());
+                models.unsupported(at.place(), what);
+                open_to_all(&mut table);
+            }
+            Some(_) => {}
+        }
+        is_first = false;
     }
     for argument in arguments {
         if let Some(keyword) = &argument.keyword {
@@ -568,6 +761,43 @@ fn of_table_call(
     }
     Some(table)
 }
+
+/// A column or a constraint in `Table(…)`. The first is the `MetaData`, where it is no call.
+fn table_part(at: At<'_>, said: &Expression, is_first: bool, table: &mut Table, models: &mut Models) {
+    let value = at.known.value(at.module, said);
+    match value.call() {
+        Some((kind, inner)) if is_column(kind) => {
+            let own = keyword(inner, "name").or(positional(inner).next().map(|first| &first.value));
+            let own = own.map(|own| at.known.value(at.module, own)).and_then(Expression::text);
+            let Some(attribute) = own else {
+                models.unsupported(
+                    at.place(),
+                    format!("what may be a column of {}: {}", table.name, value.shown()),
+                );
+                table.unstated.insert(Aspect::Columns);
+                return;
+            };
+            columns::add(At { attribute, ..at }, (None, Some(value)), false, table, models);
+        }
+        None | Some(("MetaData", _)) if is_first => {}
+        Some((kind, inner)) if PARTS.contains(&kind) => part(at, kind, inner, table, models),
+        _ => {
+            let what = format!("what may be a column of {}: {}", table.name, value.shown());
+            models.unsupported(at.place(), what);
+            open_to_all(table);
+        }
+    }
+}
+
+/// What tables are made of besides columns.
+const PARTS: &[&str] = &[
+    "UniqueConstraint",
+    "PrimaryKeyConstraint",
+    "ForeignKeyConstraint",
+    "CheckConstraint",
+    "ExcludeConstraint",
+    "Index",
+];
 
 /// `Index("name", User.email)` beside the classes.
 fn beside(known: &Known<'_>, labels: &[(String, usize)], models: &mut Models) {

@@ -2,12 +2,15 @@
 
 use cutover_analysis::sql::quote_literal;
 
+use super::annotations::{self, Annotated, Mapping, annotated};
+use super::given::{self, Given};
 use super::known::Known;
 use super::naming::Parts;
-use super::types::{self, Annotated, annotated, data_type};
+use super::sqlmodel;
+use super::types::{self, data_type};
 use super::{arguments, defaults};
 use crate::model::{Aspect, Check, Column, Default, Identity, Index, Models, Place, Table, Unique};
-use crate::python::{Argument, Expression, Module, keyword, positional};
+use crate::python::{Argument, Class, Expression, Module, Statement, keyword, positional};
 
 /// Calls that make a column.
 pub(super) fn is_column(name: &str) -> bool {
@@ -31,23 +34,31 @@ impl At<'_> {
         Place::new(&self.module.path, self.line)
     }
 
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         format!("{}.{}", self.class, self.attribute)
     }
 }
 
 /// What is said of a column, from wherever.
 #[derive(Default)]
-struct Said<'e> {
-    data_type: Option<String>,
+pub(super) struct Said<'e> {
+    pub(super) data_type: Option<String>,
     /// As it is written, where it is not understood.
-    unknown: Option<String>,
+    pub(super) unknown: Option<String>,
     /// The check of its type: its name and the values that it takes.
-    check: Option<(Option<String>, Vec<String>)>,
+    pub(super) check: Option<(Option<String>, Vec<String>)>,
     /// NULL is taken, by the annotation.
-    optional: Option<bool>,
-    name: Option<String>,
-    arguments: Vec<&'e [Argument]>,
+    pub(super) optional: Option<bool>,
+    pub(super) name: Option<String>,
+    pub(super) collation: Option<Collation>,
+    pub(super) arguments: Vec<&'e [Argument]>,
+}
+
+/// What a type says of its collation.
+pub(super) enum Collation {
+    Named(String),
+    /// As it is written, where it is not understood.
+    Unknown(String),
 }
 
 /// Adds the column of an attribute to a table. Says whether it is one.
@@ -58,39 +69,121 @@ pub(super) fn add(
     table: &mut Table,
     models: &mut Models,
 ) -> bool {
-    let value = value.map(unwrapped);
-    let mapped = annotation.and_then(mapped_of);
+    // `id = key` of `key = mapped_column(…)`.
+    let kept = value.map(|value| at.known.value(at.module, value)).filter(|value| makes_one(value));
+    let value = kept.or(value).map(unwrapped);
+    let mapped = annotation.and_then(|annotation| mapped_of(at, annotation));
     let call = value.and_then(Expression::call);
     match call {
         Some((name, arguments)) if is_column(name) => {
-            let found = mapped.map(|inner| annotated(at.known, at.module, &inner, models));
-            let by_map = mapped_type(at, annotation, models);
-            of_call(at, arguments, found.as_ref(), by_map, table, models);
+            let found = mapped.as_ref().map(|inner| annotated(at.known, at.module, inner));
+            let found = found.or_else(|| unmapped(at, annotation, name));
+            of_call(at, arguments, (found.as_ref(), mapped.as_ref()), table, models);
             true
         }
-        Some(("Field", arguments)) if is_sqlmodel => of_field(at, annotation, arguments, table, models),
-        _ if is_sqlmodel => match annotation {
-            Some(annotation) if is_field(annotation, value) => {
-                let given = value.map(|value| Argument {
-                    keyword: Some("default".to_owned()),
-                    value: value.clone(),
-                    line: at.line,
-                });
-                of_field(at, Some(annotation), given.as_slice(), table, models)
-            }
-            _ => false,
-        },
-        None if mapped.is_some() && value.is_none() => {
-            let found =
-                mapped.map(|inner| annotated(at.known, at.module, &inner, models)).unwrap_or_default();
-            if found.data_type.is_none() && is_relationship(annotation) {
-                return false;
-            }
-            let by_map = mapped_type(at, annotation, models);
-            of_call(at, &[], Some(&found), by_map, table, models);
+        Some(("composite", arguments)) if !is_sqlmodel => {
+            composite(at, mapped.as_ref(), arguments, table, models)
+        }
+        _ if is_sqlmodel => sqlmodel::add(at, (annotation, value), table, models),
+        // Nothing else makes a column of a bare annotation, and a relationship is never said like that.
+        None if mapped.is_some() && value.is_none_or(|value| *value == Expression::Nothing) => {
+            let found = mapped.as_ref().map(|inner| annotated(at.known, at.module, inner));
+            of_call(at, &[], (found.as_ref(), mapped.as_ref()), table, models);
             true
         }
         _ => false,
+    }
+}
+
+fn makes_one(value: &Expression) -> bool {
+    unwrapped(value).call().is_some_and(|(name, _)| is_column(name))
+}
+
+/// `n: int = mapped_column()` where `__allow_unmapped__` is said: its annotation counts as well.
+fn unmapped(at: At<'_>, annotation: Option<&Expression>, call: &str) -> Option<Annotated> {
+    let annotation = annotation.filter(|_| call == "mapped_column")?;
+    let class = at.known.class(at.module, at.class)?;
+    let ancestry = at.known.ancestry(class);
+    let is_allowed =
+        ancestry.iter().any(|one| one.class.value("__allow_unmapped__") == Some(&Expression::Flag(true)));
+    is_allowed.then(|| annotated(at.known, at.module, annotation))
+}
+
+/// `composite(Point, mapped_column("x"), mapped_column("y"))`: the columns in it, with the types of the class's fields.
+fn composite(
+    at: At<'_>,
+    mapped: Option<&Expression>,
+    arguments: &[Argument],
+    table: &mut Table,
+    models: &mut Models,
+) -> bool {
+    let parts: Vec<&Expression> = positional(arguments).map(|argument| &argument.value).collect();
+    let is_made = |value: &Expression| value.call().is_some_and(|(name, _)| is_column(name));
+    let class = mapped.or_else(|| parts.first().copied().filter(|first| !is_made(first)));
+    let class = class.and_then(|class| at.known.class_of(at.module, class));
+    let fields: Vec<(&str, &Expression)> = class.map(|class| fields_of(class.class)).unwrap_or_default();
+    let first = parts.first().is_some_and(|first| first.name().is_some() && mapped.is_none());
+    for (which, part) in parts.iter().skip(usize::from(first)).enumerate() {
+        let Some((call, inner)) = at.known.value(at.module, part).call().filter(|(name, _)| is_column(name))
+        else {
+            // A name of another attribute.
+            if !matches!(part, Expression::Text(_) | Expression::Name(_)) {
+                return false;
+            }
+            continue;
+        };
+        let field = fields.get(which);
+        let own = positional(inner).next().and_then(|first| first.value.text());
+        let Some(attribute) =
+            own.or(keyword(inner, "name").and_then(Expression::text)).or(field.map(|field| field.0))
+        else {
+            return false;
+        };
+        let at = At { attribute, ..at };
+        let annotation = field.map(|field| field.1).filter(|_| call == "mapped_column");
+        let found = annotation.map(|annotation| annotated(at.known, at.module, annotation));
+        of_call(at, inner, (found.as_ref(), annotation), table, models);
+        if call == "mapped_column"
+            && found.is_none()
+            && let Some(column) = table.columns.last_mut()
+        {
+            column.unstated.insert(Aspect::Nullable);
+        }
+    }
+    true
+}
+
+/// The fields of a dataclass, in their order.
+fn fields_of(class: &Class) -> Vec<(&str, &Expression)> {
+    class
+        .body
+        .iter()
+        .filter_map(|statement| match statement {
+            Statement::Assign { target, annotation: Some(annotation), .. } => {
+                Some((target.as_str(), annotation))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Leaves open all that may be said of the column that was added last, and names what it is made with.
+pub(super) fn open_all(at: At<'_>, (shown, has_type): (&str, bool), table: &mut Table, models: &mut Models) {
+    models.unsupported(at.place(), format!("what {} is made with: {shown}", at.label()));
+    table.unstated.insert(Aspect::PrimaryKey);
+    let Some(column) = table.columns.last_mut() else { return };
+    column.unstated.extend([
+        Aspect::Nullable,
+        Aspect::Default,
+        Aspect::Identity,
+        Aspect::Comment,
+        Aspect::Unique,
+        Aspect::Index,
+        Aspect::ForeignKey,
+        Aspect::Check,
+    ]);
+    if !has_type {
+        column.unstated.insert(Aspect::Type);
     }
 }
 
@@ -113,147 +206,63 @@ fn unwrapped(value: &Expression) -> &Expression {
     }
 }
 
-/// `Mapped[int]` with a call that is none of SQLAlchemy's own: it may make a column.
-pub(super) fn is_mapped_call(annotation: Option<&Expression>, value: &Expression) -> bool {
-    let plain = annotation.and_then(mapped_of).is_some_and(|_| !is_relationship(annotation));
-    plain && value.call().is_some_and(|(name, _)| !super::aside::is_no_column(name))
+/// `Mapped[int]` with a value that is none of SQLAlchemy's own: it may make a column.
+pub(super) fn is_mapped_call(at: At<'_>, annotation: Option<&Expression>, value: &Expression) -> bool {
+    let plain = annotation
+        .and_then(|annotation| mapped_of(at, annotation))
+        .is_some_and(|_| !is_relationship(annotation));
+    let may_be = match value {
+        Expression::Call { .. } => value.call().is_none_or(|(name, _)| !super::aside::is_no_column(name)),
+        // A name of which nothing is known, or something of a list.
+        Expression::Name(_)
+        | Expression::Member(..)
+        | Expression::Subscript { .. }
+        | Expression::Other(_) => true,
+        _ => false,
+    };
+    plain && may_be
 }
 
-/// What is inside `Mapped[…]`.
-fn mapped_of(annotation: &Expression) -> Option<Expression> {
-    match annotation {
-        Expression::Subscript { value, items } if value.last_name() == Some("Mapped") => {
+/// What is inside `Mapped[…]`, also where that has a name.
+fn mapped_of(at: At<'_>, annotation: &Expression) -> Option<Expression> {
+    match at.known.value(at.module, annotation) {
+        Expression::Subscript { value, items }
+            if matches!(value.last_name(), Some("Mapped" | "MappedColumn")) =>
+        {
             items.first().cloned()
         }
-        Expression::Text(text) => mapped_of(&crate::python::expression(text)),
+        Expression::Text(text) => mapped_of(at, &crate::python::expression(text)),
         _ => None,
     }
 }
 
-fn mapped_type(at: At<'_>, annotation: Option<&Expression>, models: &mut Models) -> Option<String> {
-    let inner = annotation.and_then(mapped_of)?;
-    types::mapped(at.known, at.module, &inner, models)
-}
-
-/// Whether an annotated name of a SQLModel class is a column, and no setting or relationship.
-fn is_field(annotation: &Expression, value: Option<&Expression>) -> bool {
-    let is_class_var =
-        matches!(annotation, Expression::Subscript { value, .. } if value.last_name() == Some("ClassVar"));
-    let call = value.and_then(Expression::call).map(|(name, _)| name);
-    !is_class_var
-        && !matches!(
-            call,
-            Some("Relationship" | "PrivateAttr" | "ConfigDict" | "SQLModelConfig" | "computed_field")
-        )
-}
-
-fn of_field(
-    at: At<'_>,
-    annotation: Option<&Expression>,
-    given: &[Argument],
-    table: &mut Table,
-    models: &mut Models,
-) -> bool {
-    let Some(annotation) = annotation else { return false };
-    // A column of its own says everything.
-    if let Some(value) = keyword(given, "sa_column")
-        && let Some((name, arguments)) = at.known.value(at.module, value).call()
-        && is_column(name)
-    {
-        of_call(at, arguments, None, None, table, models);
-        return true;
+/// Adds the type with a list of values that an annotation is.
+pub(super) fn models_made(found: &Annotated, models: &mut Models) {
+    if let Some(made) = &found.made {
+        types::add(made.clone(), models);
     }
-    let found = annotated(at.known, at.module, annotation, models);
-    let inner: Vec<&[Argument]> =
-        found.calls.iter().filter_map(Expression::call).map(|(_, arguments)| arguments).collect();
-    let all = || std::iter::once(given).chain(inner.iter().copied());
-    let said = |name: &str| all().find_map(|arguments| keyword(arguments, name));
-    let number = |name: &str| match said(name).map(|value| at.known.value(at.module, value)) {
-        Some(Expression::Number(number)) => Some(number.clone()),
-        _ => None,
-    };
-    let of_annotation = match (
-        found.data_type.as_deref(),
-        number("max_length"),
-        number("max_digits"),
-        number("decimal_places"),
-    ) {
-        (Some("varchar"), Some(length), ..) => Some(format!("varchar({length})")),
-        (Some("numeric"), _, Some(digits), Some(places)) => Some(format!("numeric({digits}, {places})")),
-        (Some("numeric"), _, Some(digits), None) => Some(format!("numeric({digits})")),
-        (other, ..) => other.map(str::to_owned),
-    };
-    let of_own =
-        said("sa_type").map(|own| data_type(at.known, at.module, own, models).ok_or_else(|| own.shown()));
-    let (data_type, unknown) = match of_own {
-        Some(Ok(own)) => (Some(own), None),
-        Some(Err(own)) => (None, Some(own)),
-        None if of_annotation.as_deref() == Some(types::DATETIME) => {
-            match is_utc(&at.known.settings.sqlmodel) {
-                Some(true) => (Some("timestamptz".to_owned()), None),
-                Some(false) => (of_annotation, None),
-                None => (
-                    None,
-                    Some(
-                        "a datetime is another type from SQLModel 0.0.45 on, and its version is not said"
-                            .to_owned(),
-                    ),
-                ),
-            }
-        }
-        None => (of_annotation, Some(annotation.shown())),
-    };
-    let further = match said("sa_column_kwargs").map(|value| at.known.value(at.module, value)) {
-        Some(Expression::Dictionary(pairs)) => pairs
-            .iter()
-            .filter_map(|(key, value)| {
-                Some(Argument { keyword: Some(key.text()?.to_owned()), value: value.clone(), line: at.line })
-            })
-            .collect(),
-        Some(Expression::Call { arguments, .. }) => arguments.clone(),
-        _ => Vec::new(),
-    };
-    let positional_only = said("sa_column_args").map(|value| at.known.value(at.module, value));
-    let args: Vec<Argument> = match positional_only {
-        Some(Expression::List(items)) => items
-            .iter()
-            .map(|value| Argument { keyword: None, value: value.clone(), line: at.line })
-            .collect(),
-        _ => Vec::new(),
-    };
-    // A default in the first place is Field's own and no column's name.
-    let plain: Vec<Argument> = given.iter().filter(|argument| argument.keyword.is_some()).cloned().collect();
-    let default: Vec<Argument> = positional(given)
-        .take(1)
-        .map(|argument| Argument { keyword: Some("default".to_owned()), ..argument.clone() })
-        .collect();
-    let mut arguments = vec![plain.as_slice(), default.as_slice(), further.as_slice(), args.as_slice()];
-    arguments.extend(inner);
-    let optional = Some(found.is_optional);
-    let said = Said { data_type, unknown, optional, arguments, ..Said::default() };
-    finish(at, &said, table, models);
-    true
 }
 
-/// Whether SQLModel of that version keeps moments in UTC.
-fn is_utc(version: &str) -> Option<bool> {
-    let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
-    parts.map(|parts| parts >= vec![0, 0, 45])
+pub(super) fn shown_of(given: &[Argument], found: &Annotated) -> String {
+    let all = given.iter().map(Argument::shown).chain(found.calls.iter().map(Expression::shown));
+    all.collect::<Vec<_>>().join(", ")
 }
 
-fn of_call(
+pub(super) fn of_call(
     at: At<'_>,
     given: &[Argument],
-    found: Option<&Annotated>,
-    by_map: Option<String>,
+    (found, annotation): (Option<&Annotated>, Option<&Expression>),
     table: &mut Table,
     models: &mut Models,
 ) {
+    let Given { arguments: given, mut is_open } = given::of(at, given);
+    let given = given.as_slice();
     let mut plain: Vec<&Argument> = positional(given).collect();
     let mut said = Said { arguments: vec![given], ..Said::default() };
-    if let Some(name) =
-        keyword(given, "name").or(plain.first().map(|first| &first.value)).and_then(Expression::text)
-    {
+    let name = keyword(given, "name").or(plain.first().map(|first| &first.value));
+    // Also one that is kept in a variable.
+    let name = name.map(|name| at.known.value(at.module, name)).and_then(Expression::text);
+    if let Some(name) = name {
         said.name = Some(name.to_owned());
         if keyword(given, "name").is_none() {
             plain.remove(0);
@@ -267,44 +276,92 @@ fn of_call(
                 "ForeignKey" | "Identity" | "Computed" | "Sequence" | "FetchedValue" | "CheckConstraint",
                 _
             ))
-        )
+        ) && **own != Expression::Nothing
     };
     let own = own.filter(is_type);
-    let calls: Vec<Expression> = found.map(|found| found.calls.clone()).unwrap_or_default();
+    let calls = found.map(|found| found.calls.iter().filter_map(Expression::call)).into_iter().flatten();
+    let inner: Vec<Given> =
+        calls.filter(|(name, _)| is_column(name)).map(|(_, inner)| given::of(at, inner)).collect();
     let is_key = |arguments: &[Argument]| {
         positional(arguments).any(|argument| matches!(argument.value.call(), Some(("ForeignKey", _))))
     };
     // A column that points to another has the type of that one, whatever its annotation says.
-    let is_key = is_key(given) || calls.iter().filter_map(Expression::call).any(|(_, inner)| is_key(inner));
-    if let Some(own) = own {
-        match data_type(at.known, at.module, own, models) {
-            Some(own) => said.data_type = Some(own),
-            None => said.unknown = Some(own.shown()),
-        }
-        said.check = types::checked(at.known, at.module, own);
+    let is_key = is_key(given) || inner.iter().any(|inner| is_key(&inner.arguments));
+    let of_inner = || {
+        inner.iter().find_map(|inner| positional(&inner.arguments).map(|first| &first.value).find(is_type))
+    };
+    if let Some(own) =
+        own.or_else(of_inner).filter(|own| types::has_schema_by_version(at.known, at.module, own))
+    {
+        let why = "in SQLAlchemy 2.1 its schema is that of the MetaData, and before that it is not; schema= says it";
+        said.unknown = Some(format!("{}: {why}", own.shown()));
+    } else if let Some(own) = own.or_else(of_inner) {
+        typed(at, (at.module, own), &mut said, models);
     } else if !is_key {
-        said.data_type = by_map.or_else(|| found.and_then(|found| found.data_type.clone()));
-        said.unknown = Some("its annotation".to_owned());
+        of_annotation(at, (found, annotation), &mut said, table, models);
+        is_open |= found.is_some_and(|found| found.is_unknown) && said.data_type.is_none();
     }
-    for (name, arguments) in calls.iter().filter_map(Expression::call) {
-        if is_column(name) {
-            said.arguments.push(arguments);
-            let first = positional(arguments).next().map(|argument| &argument.value);
-            if own.is_none()
-                && let Some(inner) =
-                    first.filter(is_type).and_then(|first| data_type(at.known, at.module, first, models))
-            {
-                said.data_type = Some(inner);
+    is_open |= inner.iter().any(|inner| inner.is_open);
+    said.arguments.extend(inner.iter().map(|inner| inner.arguments.as_slice()));
+    said.optional = found.map(|found| found.is_optional);
+    finish(at, &said, table, models);
+    if is_open {
+        let shown = found.map_or_else(
+            || shown_of(given, &Annotated::default()),
+            |found| {
+                let annotation = annotation.map(Expression::shown).unwrap_or_default();
+                let more = shown_of(given, found);
+                if more.is_empty() { annotation } else { format!("{annotation}, {more}") }
+            },
+        );
+        open_all(at, (&shown, said.data_type.is_some()), table, models);
+    }
+}
+
+/// The type that an expression means, with what else follows from it.
+fn typed(at: At<'_>, (module, own): (&Module, &Expression), said: &mut Said<'_>, models: &mut Models) {
+    match data_type(at.known, module, own, models) {
+        Some(own) => said.data_type = Some(own),
+        None => said.unknown = Some(own.shown()),
+    }
+    said.check = types::checked(at.known, module, own);
+    said.collation = types::collation(at.known, module, own);
+}
+
+/// The type of an annotation: by `type_annotation_map` before it is SQLAlchemy's own.
+fn of_annotation(
+    at: At<'_>,
+    (found, annotation): (Option<&Annotated>, Option<&Expression>),
+    said: &mut Said<'_>,
+    table: &Table,
+    models: &mut Models,
+) {
+    said.unknown = Some(annotation.map_or_else(|| "its annotation".to_owned(), Expression::shown));
+    match annotation.and_then(|annotation| annotations::mapped(at.known, at.module, annotation, table)) {
+        Some(Mapping::Type(of, own)) => typed(at, (of, &own), said, models),
+        Some(Mapping::Unknown(why)) => said.unknown = Some(why),
+        None => {
+            if let Some(found) = found {
+                models_made(found, models);
+                said.data_type.clone_from(&found.data_type);
             }
         }
     }
-    said.optional = found.map(|found| found.is_optional);
-    finish(at, &said, table, models);
 }
 
-fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
+/// What is true or false of a column, and what is open of it where that is not known.
+const FLAGS: &[(&str, &[Aspect])] = &[
+    ("nullable", &[Aspect::Nullable]),
+    ("primary_key", &[Aspect::Nullable, Aspect::Identity]),
+    ("unique", &[Aspect::Unique]),
+    ("index", &[Aspect::Index, Aspect::Unique]),
+    ("autoincrement", &[Aspect::Identity]),
+    ("comment", &[Aspect::Comment]),
+];
+
+pub(super) fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
     let find = |name: &str| said.arguments.iter().find_map(|arguments| keyword(arguments, name));
-    let is = |name: &str| match find(name) {
+    let is = |name: &str| match find(name).map(|value| at.known.value(at.module, value)) {
         Some(Expression::Flag(flag)) => Some(*flag),
         _ => None,
     };
@@ -320,16 +377,16 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
         label: at.label(),
         place: at.place(),
         not_null: is_key || !is("nullable").or(said.optional).unwrap_or(true),
-        comment: find("comment").and_then(Expression::text).map(str::to_owned),
+        comment: find("comment")
+            .map(|comment| at.known.value(at.module, comment))
+            .and_then(Expression::text)
+            .map(str::to_owned),
         name: name.clone(),
         data_type: said.data_type.clone().unwrap_or_default(),
         default: of_client(&said.arguments),
         ..Column::default()
     };
-    if let (None, Some(unknown)) = (&said.data_type, &said.unknown) {
-        models.unsupported(at.place(), format!("the type of {}: {unknown}", at.label()));
-        column.unstated.insert(Aspect::Type);
-    }
+    not_understood(at, said, &mut column, table, models);
     if let Some(default) = find("server_default") {
         of_server(at, default, &mut column, models);
     }
@@ -355,13 +412,11 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
     }
     if let Some(target) = find("foreign_key") {
         has_foreign_key = true;
-        let target = Argument { keyword: None, value: target.clone(), line: at.line };
-        let on = find("ondelete").map(|on| Argument {
-            keyword: Some("ondelete".to_owned()),
-            value: on.clone(),
-            line: at.line,
-        });
-        let inner: Vec<Argument> = std::iter::once(target).chain(on).collect();
+        let line = at.line;
+        let on = find("ondelete").map(|on| (Some("ondelete".to_owned()), on));
+        let inner = std::iter::once((None, target)).chain(on);
+        let inner: Vec<Argument> =
+            inner.map(|(keyword, value)| Argument { keyword, value: value.clone(), line }).collect();
         arguments::foreign_key(at, &inner, &mut column, table, models);
     }
     if is_key {
@@ -384,6 +439,39 @@ fn finish(at: At<'_>, said: &Said<'_>, table: &mut Table, models: &mut Models) {
     of_type(at, &name, said, table);
     indexed(at, &name, (is("index") == Some(true), is("unique") == Some(true)), table);
     table.columns.push(column);
+}
+
+/// Names what is said of a column and not understood, and leaves that open.
+fn not_understood(at: At<'_>, said: &Said<'_>, column: &mut Column, table: &mut Table, models: &mut Models) {
+    let find = |name: &str| {
+        let value = said.arguments.iter().find_map(|arguments| keyword(arguments, name));
+        value.map(|value| at.known.value(at.module, value))
+    };
+    for (flag, open) in FLAGS {
+        let is_read = |value: &&Expression| match value {
+            Expression::Flag(_) | Expression::Nothing => true,
+            Expression::Text(_) => matches!(*flag, "autoincrement" | "comment"),
+            _ => false,
+        };
+        let Some(value) = find(flag).filter(|value| !is_read(value)) else { continue };
+        models.unsupported(at.place(), format!("{flag} of {}: {}", at.label(), value.shown()));
+        column.unstated.extend(*open);
+        if *flag == "primary_key" {
+            table.unstated.insert(Aspect::PrimaryKey);
+        }
+    }
+    match &said.collation {
+        Some(Collation::Named(name)) => column.collation = Some(name.clone()),
+        Some(Collation::Unknown(shown)) => {
+            models.unsupported(at.place(), format!("the collation of {}: {shown}", at.label()));
+            column.unstated.insert(Aspect::Collation);
+        }
+        None => {}
+    }
+    if let (None, Some(unknown)) = (&said.data_type, &said.unknown) {
+        models.unsupported(at.place(), format!("the type of {}: {unknown}", at.label()));
+        column.unstated.insert(Aspect::Type);
+    }
 }
 
 /// Takes out a column that a base class has said and that is said anew, with what that one said itself.

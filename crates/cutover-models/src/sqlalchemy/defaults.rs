@@ -3,7 +3,7 @@
 use cutover_analysis::sql::quote_literal;
 
 use super::known::Known;
-use super::types::members;
+use super::values::members;
 use crate::model::Default;
 use crate::python::{Argument, Expression, Module, Statement, keyword, positional};
 
@@ -79,7 +79,7 @@ pub(super) fn value_of_enum(known: &Known<'_>, module: &Module, expression: &Exp
     };
     let found = known.class(module, class)?;
     if !by_value {
-        return members(found, false)?.into_iter().find(|name| name == member);
+        return members(found).into_iter().find(|(name, _)| *name == member).map(|(name, _)| name.to_owned());
     }
     found.class.body.iter().find_map(|statement| match statement {
         Statement::Assign { target, value: Some(Expression::Text(text)), .. } if target == member => {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::annotations::{self, Map};
 use super::naming::Naming;
 use crate::model::Place;
 use crate::python::{Class, Expression, Function, Module, Statement, keyword};
@@ -25,8 +26,8 @@ pub(super) struct Known<'a> {
     pub(super) naming: Naming,
     /// The schema of tables that say none.
     pub(super) schema: Option<String>,
-    /// What `type_annotation_map`s say, with where they stand.
-    pub(super) maps: Vec<(&'a Module, &'a [(Expression, Expression)])>,
+    /// What types of Python come to.
+    pub(super) maps: Vec<Map<'a>>,
     /// Columns that number their rows also where they are one of several of a key (`autoincrement=True`).
     pub(super) numbering: RefCell<BTreeSet<Place>>,
 }
@@ -37,6 +38,9 @@ pub(super) fn last_of(module: &Module, name: &Expression) -> Option<String> {
     Some(meaning.rsplit_once('.').map_or(meaning.as_str(), |(_, last)| last).to_owned())
 }
 
+/// Calls that make a base.
+pub(super) const MADE_BASES: &[&str] = &["declarative_base", "automap_base", "generate_base"];
+
 /// Names that are followed from one to the next at most.
 const FOLLOWED: usize = 8;
 
@@ -44,7 +48,13 @@ impl<'a> Known<'a> {
     pub(super) fn of(modules: &'a [Module], settings: &'a Settings) -> Self {
         let mut classes: BTreeMap<&str, Vec<Found<'_>>> = BTreeMap::new();
         for module in modules {
-            for class in module.classes() {
+            // Those of the module itself last: they are the ones that a name means first.
+            let own = || module.classes();
+            let inner = own().flat_map(|class| &class.body).filter_map(|statement| match statement {
+                Statement::Class(class) => Some(class),
+                _ => None,
+            });
+            for class in inner.chain(own()) {
                 classes.entry(&class.name).or_default().push(Found { module, class });
             }
         }
@@ -57,7 +67,7 @@ impl<'a> Known<'a> {
             maps: Vec::new(),
             numbering: RefCell::default(),
         };
-        known.maps = known.of_annotations();
+        known.maps = annotations::maps(&known);
         let metadata: Vec<_> = known.metadata().collect();
         for (module, arguments) in metadata {
             if let Some(convention) = keyword(arguments, "naming_convention") {
@@ -81,29 +91,18 @@ impl<'a> Known<'a> {
         known
     }
 
-    /// What a `type_annotation_map` says, of a class or of a call.
-    fn of_annotations(&self) -> Vec<(&'a Module, &'a [(Expression, Expression)])> {
-        let mut found = Vec::new();
-        for module in self.modules {
-            let inner = module.classes().flat_map(|class| &class.body);
-            for statement in module.statements.iter().chain(inner) {
-                let Statement::Assign { target, value: Some(value), .. } = statement else { continue };
-                let of_call =
-                    value.call().and_then(|(_, arguments)| keyword(arguments, "type_annotation_map"));
-                let own = Some(value).filter(|_| target == "type_annotation_map");
-                let value = own.or(of_call).map(|value| self.assigned_value(module, value));
-                if let Some(Expression::Dictionary(pairs)) = value {
-                    found.push((module, pairs.as_slice()));
-                }
-            }
+    /// The same as [`Known::value`] of an expression of the files, with the module that it stands in.
+    pub(super) fn assigned_value(
+        &self,
+        module: &'a Module,
+        expression: &'a Expression,
+    ) -> (&'a Module, &'a Expression) {
+        let mut value = (module, expression);
+        for _ in 0..FOLLOWED {
+            let Some(next) = value.1.name().and_then(|name| self.assigned_in(value.0, name)) else { break };
+            value = next;
         }
-        found
-    }
-
-    /// The same as [`Known::value`] of an expression of the files.
-    fn assigned_value(&self, module: &Module, expression: &'a Expression) -> &'a Expression {
-        let next = expression.name().and_then(|name| self.assigned(module, name));
-        next.unwrap_or(expression)
+        value
     }
 
     /// The calls of `MetaData(…)`, wherever they are assigned.
@@ -164,11 +163,16 @@ impl<'a> Known<'a> {
     }
 
     fn assigned(&self, module: &Module, name: &str) -> Option<&'a Expression> {
+        self.assigned_in(module, name).map(|(_, value)| value)
+    }
+
+    fn assigned_in(&self, module: &Module, name: &str) -> Option<(&'a Module, &'a Expression)> {
         let own = |module: &'a Module, name: &str| {
-            module.statements.iter().rev().find_map(|statement| match statement {
+            let value = module.statements.iter().rev().find_map(|statement| match statement {
                 Statement::Assign { target, value, .. } if target == name => value.as_ref(),
                 _ => None,
-            })
+            });
+            value.map(|value| (module, value))
         };
         let here = self.modules.iter().find(|known| std::ptr::eq(*known, module));
         if let Some(value) = here.and_then(|module| own(module, name)) {
@@ -240,11 +244,27 @@ impl<'a> Known<'a> {
             all.push(found);
             let bases = found.class.bases.iter().filter(|base| base.keyword.is_none());
             let mut parents: Vec<Found<'a>> =
-                bases.filter_map(|base| self.class_of(found.module, &base.value)).collect();
+                bases.filter_map(|base| self.parent(found.module, &base.value)).collect();
             parents.reverse();
             waiting.extend(parents);
         }
         all
+    }
+
+    /// The class that a base is: one of the files, also with something in brackets behind it, or the one that
+    /// `Base = declarative_base(cls=…)` is made from.
+    fn parent(&self, module: &'a Module, base: &'a Expression) -> Option<Found<'a>> {
+        let base = match base {
+            Expression::Subscript { value, .. } => value,
+            other => other,
+        };
+        if let Some(found) = self.class_of(module, base) {
+            return Some(found);
+        }
+        let (of, value) = self.assigned_value(module, base);
+        let (name, arguments) = value.call()?;
+        let is_made = MADE_BASES.contains(&name);
+        is_made.then(|| keyword(arguments, "cls").and_then(|class| self.class_of(of, class))).flatten()
     }
 
     /// Whether a class is an enumeration, by what it is made from.

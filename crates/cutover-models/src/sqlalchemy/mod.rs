@@ -2,16 +2,20 @@
 //! PostgreSQL. (Source: SQLAlchemy 2.0 "Declarative Mapping", "Describing Databases with `MetaData`", its PostgreSQL dialect, and
 //! SQLModel's `get_column_from_field`.)
 
+mod annotations;
 mod arguments;
 mod aside;
 mod classes;
 mod columns;
 mod defaults;
+mod given;
 mod known;
 mod naming;
+mod sqlmodel;
 #[cfg(test)]
 mod tests;
 mod types;
+mod values;
 
 use crate::model::{Models, Place};
 use crate::python::{Module, parse};
@@ -35,5 +39,10 @@ fn read(files: &[File], settings: &Settings) -> Models {
     }
     let known = known::Known::of(&modules, settings);
     classes::read(&known, &mut models);
+    // What stands in what is no Python is not known: it may be a part of any class of the file.
+    for module in modules.iter().filter(|module| !module.broken.is_empty()) {
+        let of_it = models.tables.iter_mut().filter(|table| table.place.path == module.path);
+        of_it.for_each(classes::open_to_all);
+    }
     models
 }

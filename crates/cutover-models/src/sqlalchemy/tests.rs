@@ -41,6 +41,118 @@ fn inherited_tables_types_that_follow_and_options_are_those_of_sqlalchemy() {
         .assert_eq(&told(include_str!("../../tests/python/inherited.py"), ""));
 }
 
+/// The same: SQLAlchemy 2.1.9 makes of it what is expected here.
+#[test]
+fn other_forms_of_declarations_are_what_sqlalchemy_makes_of_them() {
+    expect_file!["../../tests/python/forms.sql"]
+        .assert_eq(&told(include_str!("../../tests/python/forms.py"), ""));
+}
+
+/// Each of these may be a column, a key or a table: none is passed over, and what it may change is open.
+#[test]
+fn what_cannot_be_known_is_named_and_open() {
+    let text = include_str!("../../tests/python/unknown.py");
+    let file = File { path: "models.py".to_owned(), text: text.to_owned() };
+    let models = SOURCE.read(&[file], &Settings::default());
+    let mut open: Vec<String> = Vec::new();
+    for table in &models.tables {
+        open.push(format!("{} {:?} {:?}\n", table.name, table.unstated, table.unread));
+        let columns = table.columns.iter().filter(|column| !column.unstated.is_empty());
+        open.extend(columns.map(|column| format!("  {} {:?}\n", column.name, column.unstated)));
+    }
+    let named = models.unsupported.iter().map(|one| format!("{}: {}\n", one.place.line, one.what));
+    open.extend(named);
+    open.push(format!("perhaps {:?}\n", models.perhaps));
+    expect_file!["../../tests/python/unknown.txt"].assert_eq(&open.concat());
+}
+
+/// What SQLAlchemy 2.1.9 has in `app`, 2.0 has in the schema of the session.
+#[test]
+fn the_schema_of_an_enumeration_is_open_where_versions_differ() {
+    let text = r#"
+import enum
+from sqlalchemy import *
+from sqlalchemy.orm import *
+class Color(enum.Enum):
+    red = 1
+class Base(DeclarativeBase):
+    metadata = MetaData(schema="app")
+class A(Base):
+    __tablename__ = "a"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    a: Mapped[Color]
+    b = Column(Enum(Color, name="other"))
+    c = Column(Enum(Color, name="third", schema="app"))
+"#;
+    expect![[r#"
+        CREATE SCHEMA IF NOT EXISTS app;
+        CREATE TYPE color AS ENUM ('red');
+        CREATE TYPE app.third AS ENUM ('red');
+        CREATE TABLE app.a (
+            id serial NOT NULL,
+            a color NOT NULL,
+            b text,
+            c app.third,
+            PRIMARY KEY (id)
+        );
+        -- line 13: the type of A.b: Enum(Color, name="other"): in SQLAlchemy 2.1 its schema is that of the MetaData, and before that it is not; schema= says it
+    "#]]
+    .assert_eq(&told(text, ""));
+}
+
+/// SQLModel 0.0.50 with pydantic 2.14 makes of it what is expected here.
+#[test]
+fn lengths_of_sqlmodel_are_those_that_it_takes() {
+    let text = r"
+from sqlmodel import SQLModel, Field
+from pydantic import constr, condecimal, StringConstraints
+from annotated_types import MaxLen
+class A(SQLModel, table=True):
+    id: int = Field(primary_key=True)
+    s: constr(max_length=12)
+    t: Annotated[str, StringConstraints(max_length=12)]
+    u: Annotated[str, MaxLen(12)]
+    v: Annotated[str, Field(max_length=12)]
+    w: condecimal(max_digits=5, decimal_places=2)
+    x: constr(max_length=12) = Field(max_length=7)
+    y: Annotated[Optional[str], Field(max_length=13)] = None
+    z: Optional[Annotated[str, Field(max_length=13)]] = None
+    open: str = Field(**options)
+    long: str = Field(max_length=settings.LONG)
+    made: str = Field(sa_column=make())
+    own: int = OwnField(5)
+class B(Elsewhere, table=True):
+    id: int = Field(primary_key=True)
+";
+    expect![[r"
+        CREATE TABLE a (
+            id serial NOT NULL,
+            s varchar NOT NULL,
+            t varchar NOT NULL,
+            u varchar(12) NOT NULL,
+            v varchar(12) NOT NULL,
+            w numeric(5, 2) NOT NULL,
+            x varchar(7) NOT NULL,
+            y varchar(13),
+            z varchar,
+            open varchar NOT NULL,
+            long text NOT NULL,
+            own integer NOT NULL,
+            PRIMARY KEY (id)
+        );
+        CREATE TABLE b (
+            id serial NOT NULL,
+            PRIMARY KEY (id)
+        );
+        -- line 15: what A.open is made with: **options
+        -- line 16: the type of A.long: max_length=settings.LONG
+        -- line 17: the column of A.made: make()
+        -- line 18: what A.own is made with: OwnField(5)
+        -- line 19: the base Elsewhere of B: it is in no file, and may have more columns
+    "]]
+    .assert_eq(&told(text, "0.0.50"));
+}
+
 #[test]
 fn names_follow_the_convention_that_is_said() {
     let text = r#"
@@ -276,7 +388,7 @@ fn what_is_made_aside_of_classes_is_named_and_leaves_its_table_open() {
         e [Columns, Unique, ForeignKey, Check]
         f [Columns]
         g []
-        16: a table whose name is not known: Table(name, Base.metadata, Column("n", Integer))
+        16: a table whose name or schema is not known: Table(name, Base.metadata, Column("n", Integer))
         17: the name of Each's table (line 18): name
         26: what may be a column of A: made = col(3)
         30: what may be a column of B: word = elsewhere(3)

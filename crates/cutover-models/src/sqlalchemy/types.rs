@@ -2,7 +2,9 @@
 
 use cutover_analysis::sql::quote_ident;
 
-use super::known::{Found, Known, last_of};
+use super::columns::Collation;
+use super::known::{Known, last_of};
+use super::values::Callable;
 use crate::model::qualified;
 use crate::model::{Enum, Models, Place};
 use crate::python::{Argument, Expression, Module, Statement, keyword, positional};
@@ -26,11 +28,9 @@ const PLAIN: &[(&str, &str)] = &[
     ("JSON", "json"),
     ("JSONB", "jsonb"),
     ("UUID", "uuid"),
-    ("Uuid", "uuid"),
     ("LargeBinary", "bytea"),
     ("BYTEA", "bytea"),
     ("PickleType", "bytea"),
-    ("Interval", "interval"),
     ("Double", "double precision"),
     ("DOUBLE", "double precision"),
     ("DOUBLE_PRECISION", "double precision"),
@@ -63,36 +63,8 @@ const PLAIN: &[(&str, &str)] = &[
 /// What `datetime` is to SQLAlchemy, and to SQLModel before 0.0.45.
 pub(super) const DATETIME: &str = "timestamp";
 
-/// Types of Python that have one in the database, for `Mapped[…]` and SQLModel.
-const ANNOTATED: &[(&str, &str)] = &[
-    ("int", "integer"),
-    ("str", "varchar"),
-    ("float", "double precision"),
-    ("bool", "boolean"),
-    ("bytes", "bytea"),
-    ("date", "date"),
-    ("datetime", DATETIME),
-    ("AwareDatetime", DATETIME),
-    ("NaiveDatetime", "timestamp without time zone"),
-    ("time", "time"),
-    ("timedelta", "interval"),
-    ("Decimal", "numeric"),
-    ("condecimal", "numeric"),
-    ("UUID", "uuid"),
-    ("UUID1", "uuid"),
-    ("UUID4", "uuid"),
-    ("UUID7", "uuid"),
-    ("EmailStr", "varchar"),
-    ("NameEmail", "varchar"),
-    ("Path", "varchar"),
-    ("IPv4Address", "varchar(50)"),
-    ("IPv6Address", "varchar(50)"),
-    ("IPv4Network", "varchar(50)"),
-    ("IPv6Network", "varchar(50)"),
-];
-
 /// Decorators that are followed from one to the next at most.
-const DEEPEST: usize = 16;
+pub(super) const DEEPEST: usize = 16;
 
 /// The type that an expression means, as SQL.
 pub(super) fn data_type(
@@ -136,62 +108,104 @@ fn at_depth(
         _ => return None,
     };
     let name = name.as_str();
+    if arguments.iter().any(|argument| matches!(argument.keyword.as_deref(), Some("*" | "**"))) {
+        return None;
+    }
     let first = positional(arguments).next().map(|argument| &argument.value);
     if let Some((_, plain)) = PLAIN.iter().find(|(known, _)| *known == name) {
         return Some((*plain).to_owned());
     }
-    let number = |place: usize, word: &str| {
-        let value =
-            positional(arguments).nth(place).map(|argument| &argument.value).or(keyword(arguments, word))?;
-        match known.value(module, value) {
-            Expression::Number(number) => Some(number.clone()),
-            _ => None,
+    match name {
+        "ARRAY" => Some(format!("{}[]", inner(first?, models)?)),
+        "as_mutable" | "with_variant" => inner(first?, models),
+        "Enum" | "ENUM" => enumeration(known, module, (arguments, line), models),
+        _ => match (Made { known, module, arguments }).data_type(name) {
+            Some(made) => made,
+            None => decorated(known, module, expression, models, depth),
+        },
+    }
+}
+
+/// A type with what it is made with.
+#[derive(Clone, Copy)]
+struct Made<'e> {
+    known: &'e Known<'e>,
+    module: &'e Module,
+    arguments: &'e [Argument],
+}
+
+/// Nothing where something is said that is not understood: that is no missing one.
+type Said<T> = Option<Option<T>>;
+
+impl<'e> Made<'e> {
+    fn value(self, place: usize, word: &str) -> Option<&'e Expression> {
+        let plain = positional(self.arguments).nth(place).map(|argument| &argument.value);
+        plain.or(keyword(self.arguments, word)).map(|value| self.known.value(self.module, value))
+    }
+
+    fn number(self, place: usize, word: &str) -> Said<String> {
+        match self.value(place, word) {
+            None | Some(Expression::Nothing) => Some(None),
+            Some(Expression::Number(number)) => Some(Some(number.clone())),
+            Some(_) => None,
         }
-    };
-    // A length that is computed in a way that is not understood is no missing one.
-    let has_unread = |word: &str| {
-        let given = first.filter(|_| word == "length").or(keyword(arguments, word));
-        given.is_some_and(|value| {
-            !matches!(known.value(module, value), Expression::Number(_) | Expression::Nothing)
+    }
+
+    fn flag(self, place: usize, word: &str) -> Said<bool> {
+        match self.value(place, word) {
+            None | Some(Expression::Nothing) => Some(None),
+            Some(Expression::Flag(flag)) => Some(Some(*flag)),
+            Some(_) => None,
+        }
+    }
+
+    fn limited(self, name: &str, (place, word): (usize, &str)) -> Option<String> {
+        Some(limited(name, self.number(place, word)?))
+    }
+
+    /// A type of SQLAlchemy's own, by its name; nothing inside where what it is made with is not understood.
+    fn data_type(self, name: &str) -> Said<String> {
+        const BY_WORD: usize = usize::MAX;
+        Some(match name {
+            "String" | "VARCHAR" | "Unicode" | "AutoString" => self.limited("varchar", (0, "length")),
+            "CHAR" | "NCHAR" => self.limited("char", (0, "length")),
+            "Numeric" | "NUMERIC" | "DECIMAL" | "Decimal" => self.numeric(),
+            "Float" | "FLOAT" => self.number(0, "precision").map(|precision| match precision {
+                Some(precision) => format!("float({precision})"),
+                None => "double precision".to_owned(),
+            }),
+            "DateTime" | "TIMESTAMP" => self.moment("timestamp"),
+            "Time" | "TIME" => self.moment("time"),
+            "INTERVAL" => interval(self.value(BY_WORD, "fields"))
+                .and_then(|interval| self.limited(&interval, (BY_WORD, "precision"))),
+            "Interval" => self.flag(0, "native").and_then(|native| match native {
+                Some(false) => Some("timestamp without time zone".to_owned()),
+                _ => self.limited("interval", (1, "second_precision")),
+            }),
+            "Uuid" => self.flag(1, "native_uuid").map(|native| match native {
+                Some(false) => "char(32)".to_owned(),
+                _ => "uuid".to_owned(),
+            }),
+            "BIT" => self.flag(1, "varying").and_then(|varying| {
+                self.limited(if varying == Some(true) { "varbit" } else { "bit" }, (0, "length"))
+            }),
+            "Vector" => self.limited("vector", (0, "dim")),
+            _ => return None,
         })
-    };
-    let is = |word: &str| keyword(arguments, word) == Some(&Expression::Flag(true));
-    Some(match name {
-        "String" | "VARCHAR" | "Unicode" | "AutoString" | "CHAR" | "NCHAR" if has_unread("length") => {
-            return None;
-        }
-        "String" | "VARCHAR" | "Unicode" | "AutoString" => limited("varchar", number(0, "length")),
-        "CHAR" | "NCHAR" => limited("char", number(0, "length")),
-        "Numeric" | "NUMERIC" | "DECIMAL" | "Decimal" => match (number(0, "precision"), number(1, "scale")) {
+    }
+
+    fn numeric(self) -> Option<String> {
+        Some(match (self.number(0, "precision")?, self.number(1, "scale")?) {
             (Some(precision), Some(scale)) => format!("numeric({precision}, {scale})"),
             (precision, _) => limited("numeric", precision),
-        },
-        "Float" | "FLOAT" => match number(0, "precision") {
-            Some(precision) => format!("float({precision})"),
-            None => "double precision".to_owned(),
-        },
-        "DateTime" | "TIMESTAMP" | "Time" | "TIME" => {
-            let zone = is("timezone") || first == Some(&Expression::Flag(true));
-            let base =
-                if name.to_ascii_uppercase().starts_with("TIME") && !name.eq_ignore_ascii_case("TIMESTAMP") {
-                    "time"
-                } else {
-                    "timestamp"
-                };
-            let base = limited(base, number(usize::MAX, "precision"));
-            format!("{base} {} time zone", if zone { "with" } else { "without" })
-        }
-        "INTERVAL" => {
-            let fields = keyword(arguments, "fields").map(|value| known.value(module, value));
-            limited(&interval(fields)?, number(usize::MAX, "precision"))
-        }
-        "BIT" => limited(if is("varying") { "varbit" } else { "bit" }, number(0, "length")),
-        "ARRAY" => format!("{}[]", inner(first?, models)?),
-        "Vector" => limited("vector", number(0, "dim")),
-        "as_mutable" | "with_variant" => inner(first?, models)?,
-        "Enum" | "ENUM" => return enumeration(known, module, (arguments, line), models),
-        _ => return decorated(known, module, expression, models, depth),
-    })
+        })
+    }
+
+    fn moment(self, base: &str) -> Option<String> {
+        let zone = self.flag(0, "timezone")? == Some(true);
+        let base = self.limited(base, (usize::MAX, "precision"))?;
+        Some(format!("{base} {} time zone", if zone { "with" } else { "without" }))
+    }
 }
 
 /// `interval`, with the fields that are kept of it.
@@ -230,7 +244,8 @@ fn decorated(
         let is_it = |statement: &Statement| matches!(statement, Statement::Function(function) if function.name == method);
         ancestry.iter().any(|one| one.class.body.iter().any(is_it))
     };
-    if has("load_dialect_impl") || has("__init__") && !given.is_empty() {
+    let says_more = ancestry.iter().any(|one| one.class.body.iter().any(is_made_with_more));
+    if has("load_dialect_impl") || has("__init__") && !given.is_empty() || says_more {
         return None;
     }
     let (of, value) = ancestry.iter().find_map(|one| Some((one.module, one.class.value("impl")?)))?;
@@ -244,6 +259,19 @@ fn decorated(
     }
 }
 
+/// `def __init__(self): super().__init__(length=36)`: what it is made with is not what it is called with.
+fn is_made_with_more(statement: &Statement) -> bool {
+    let Statement::Function(function) = statement else { return false };
+    function.name == "__init__"
+        && function.body.iter().any(|inner| match inner {
+            Statement::Bare(value @ Expression::Call { function, arguments, .. }, _) => {
+                let is_constructor = function.shown().ends_with(".__init__");
+                is_constructor && !arguments.is_empty() && !value.shown().contains("**")
+            }
+            _ => false,
+        })
+}
+
 /// `Enum(Status)`, `Enum("a", "b", name="status")`.
 fn enumeration(
     known: &Known<'_>,
@@ -252,16 +280,26 @@ fn enumeration(
     models: &mut Models,
 ) -> Option<String> {
     let (name, values) = values_of(known, module, arguments)?;
-    if keyword(arguments, "native_enum") == Some(&Expression::Flag(false)) {
+    let is_native = match keyword(arguments, "native_enum").map(|flag| known.value(module, flag)) {
+        None | Some(Expression::Flag(true)) => true,
+        Some(Expression::Flag(false)) => false,
+        Some(_) => return None,
+    };
+    if !is_native {
         let longest = values.iter().map(|value| value.chars().count()).max().unwrap_or(0).max(1);
-        let length = match keyword(arguments, "length") {
+        let length = match keyword(arguments, "length").map(|length| known.value(module, length)) {
             Some(Expression::Number(length)) => length.clone(),
-            _ => longest.to_string(),
+            None | Some(Expression::Nothing) => longest.to_string(),
+            Some(_) => return None,
         };
         return Some(format!("varchar({length})"));
     }
-    let schema = keyword(arguments, "schema").and_then(Expression::text).map(str::to_owned);
-    Some(add(name?, schema, values, Place::new(&module.path, line), models))
+    let schema = match keyword(arguments, "schema").map(|schema| known.value(module, schema)) {
+        None | Some(Expression::Nothing) => None,
+        Some(schema) => Some(schema.text()?.to_owned()),
+    };
+    let place = Place::new(&module.path, line);
+    Some(add(Enum { schema, name: name?, values, unordered: false, place }, models))
 }
 
 /// The name of an enumeration, where it has one, and its values.
@@ -271,10 +309,16 @@ fn values_of(
     arguments: &[Argument],
 ) -> Option<(Option<String>, Vec<String>)> {
     let first = &positional(arguments).next()?.value;
-    let given = keyword(arguments, "name").and_then(Expression::text).map(str::to_owned);
+    let given = match keyword(arguments, "name").map(|name| known.value(module, name)) {
+        None | Some(Expression::Nothing) => None,
+        Some(name) => Some(name.text()?.to_owned()),
+    };
     if let Some(found) = known.class_of(module, first).filter(|_| first.name().is_some()) {
-        let by_value = keyword(arguments, "values_callable").is_some();
-        return Some((given.or(Some(found.class.name.to_lowercase())), members(found, by_value)?));
+        let callable = match keyword(arguments, "values_callable") {
+            None | Some(Expression::Nothing) => Callable::names(),
+            Some(callable) => Callable::of(known, module, callable)?,
+        };
+        return Some((given.or(Some(found.class.name.to_lowercase())), callable.values(known, found)?));
     }
     let values: Option<Vec<String>> =
         positional(arguments).map(|argument| argument.value.text().map(str::to_owned)).collect();
@@ -294,184 +338,59 @@ pub(super) fn checked(
     is_it.then(|| values_of(known, module, arguments)).flatten()
 }
 
-fn add(
-    name: String,
-    schema: Option<String>,
-    values: Vec<String>,
-    place: Place,
-    models: &mut Models,
-) -> String {
-    let data_type = qualified(schema.as_deref(), &name);
-    models.add_enum(Enum { schema, name, values, unordered: false, place });
+/// Adds a type, and gives its name as SQL.
+pub(super) fn add(made: Enum, models: &mut Models) -> String {
+    let is_other =
+        |one: &Enum| one.schema == made.schema && one.name == made.name && one.values != made.values;
+    if models.enums.iter().any(is_other) {
+        let what = format!("a second type {}, with other values: {}", made.name, made.values.join(", "));
+        models.unsupported(made.place.clone(), what);
+    }
+    let data_type = qualified(made.schema.as_deref(), &made.name);
+    models.add_enum(made);
     data_type
 }
 
-/// The members of an enumeration: their names, as SQLAlchemy stores them, or their values.
-pub(super) fn members(found: Found<'_>, by_value: bool) -> Option<Vec<String>> {
-    let members = found.class.body.iter().filter_map(|statement| match statement {
-        Statement::Assign { target, annotation: None, value: Some(value), .. }
-            if !target.starts_with('_') =>
-        {
-            Some((target, value))
+/// Whether the schema of a type with a list of values is another one in SQLAlchemy 2.1, which takes that of the `MetaData`, than it was
+/// before: where it is said in a column and says none itself.
+pub(super) fn has_schema_by_version(known: &Known<'_>, module: &Module, data_type: &Expression) -> bool {
+    let Some((name, arguments)) = known.value(module, data_type).call() else { return false };
+    let says = |word: &str| keyword(arguments, word).is_some_and(|value| *value != Expression::Nothing);
+    match name {
+        "Enum" | "ENUM" => {
+            let is_text = keyword(arguments, "native_enum") == Some(&Expression::Flag(false));
+            known.schema.is_some()
+                && !is_text
+                && !["schema", "metadata", "inherit_schema"].into_iter().any(says)
         }
-        _ => None,
-    });
-    // A second name for a value is no value of its own.
-    let mut known: Vec<(&String, &Expression)> = Vec::new();
-    for (name, value) in members {
-        let is_alias = known.iter().any(|(other, same)| {
-            value.name() == Some(other.as_str()) || value == *same && value.call().is_none()
-        });
-        if !is_alias {
-            known.push((name, value));
-        }
-    }
-    known
-        .into_iter()
-        .map(|(name, value)| match (by_value, value) {
-            (false, _) => Some(name.clone()),
-            (true, Expression::Text(value)) => Some(value.clone()),
-            (true, Expression::Call { function, .. }) if function.last_name() == Some("auto") => {
-                Some(name.to_lowercase())
-            }
-            (true, _) => None,
-        })
-        .collect()
-}
-
-/// What an annotation says: its type, as SQL, and whether it takes None.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Annotated {
-    pub(super) data_type: Option<String>,
-    pub(super) is_optional: bool,
-    /// Calls inside `Annotated[…]`: `mapped_column(…)`, `Field(…)`.
-    pub(super) calls: Vec<Expression>,
-}
-
-/// Reads an annotation, without `Mapped[…]` around it. `limit`: SQLModel's `max_length`, or its digits.
-pub(super) fn annotated(
-    known: &Known<'_>,
-    module: &Module,
-    annotation: &Expression,
-    models: &mut Models,
-) -> Annotated {
-    let mut found = Annotated::default();
-    let mut annotation = annotation.clone();
-    for _ in 0..DEEPEST {
-        annotation = match annotation {
-            // In quotes, because what it names comes later.
-            Expression::Text(text) => crate::python::expression(&text),
-            Expression::Or(left, right) => {
-                found.is_optional |= *left == Expression::Nothing || *right == Expression::Nothing;
-                if *left == Expression::Nothing { *right } else { *left }
-            }
-            Expression::Subscript { value, items } => match (value.last_name(), items.as_slice()) {
-                (Some("Optional"), [one]) => {
-                    found.is_optional = true;
-                    one.clone()
-                }
-                (Some("Union"), items) => {
-                    found.is_optional |= items.contains(&Expression::Nothing);
-                    match items.iter().filter(|item| **item != Expression::Nothing).collect::<Vec<_>>()[..] {
-                        [one] => one.clone(),
-                        _ => return found,
-                    }
-                }
-                (Some("Annotated"), [one, rest @ ..]) => {
-                    found.calls.extend(rest.iter().cloned());
-                    one.clone()
-                }
-                (Some("Literal"), items) => {
-                    let longest =
-                        items.iter().filter_map(Expression::text).map(|text| text.chars().count()).max();
-                    found.data_type = longest.map(|longest| format!("varchar({longest})"));
-                    return found;
-                }
-                _ => return found,
-            },
-            Expression::Name(ref name) => {
-                let meaning = module.meaning(name);
-                let last = meaning.rsplit_once('.').map_or(meaning.as_str(), |(_, last)| last);
-                if let Some((_, known)) = ANNOTATED.iter().find(|(known, _)| *known == last) {
-                    found.data_type = Some((*known).to_owned());
-                    return found;
-                }
-                if let Some(class) = known.class(module, name).filter(|class| known.is_enum(*class)) {
-                    let place = Place::new(&class.module.path, class.class.line);
-                    let values = members(class, false);
-                    found.data_type = values
-                        .map(|values| add(class.class.name.to_lowercase(), None, values, place, models));
-                    return found;
-                }
-                // A name for a type: `intpk = Annotated[int, mapped_column(primary_key=True)]`.
-                let value = known.value(module, &annotation);
-                if *value == annotation {
-                    return found;
-                }
-                value.clone()
-            }
-            Expression::Call { ref function, .. } => {
-                let last = function.last_name().unwrap_or_default();
-                let known = ANNOTATED.iter().find(|(known, _)| *known == last);
-                found.data_type = known.map(|(_, data_type)| (*data_type).to_owned());
-                if matches!(last, "constr") {
-                    found.data_type = Some("varchar".to_owned());
-                }
-                found.calls.push(annotation.clone());
-                return found;
-            }
-            _ => return found,
-        };
-    }
-    found
-}
-
-/// A type in `type_annotation_map`, by the type of Python.
-/// What is meant is looked for as it is written first, then without `None`, and then without what else is said of it.
-pub(super) fn mapped(
-    known: &Known<'_>,
-    module: &Module,
-    annotation: &Expression,
-    models: &mut Models,
-) -> Option<String> {
-    let mut form = Some(annotation.clone());
-    for _ in 0..DEEPEST {
-        let now = form?;
-        let of_map = known.maps.iter().find_map(|(of, pairs)| {
-            let (_, value) = pairs.iter().find(|(key, _)| is_same(key, &now))?;
-            Some((*of, value))
-        });
-        if let Some((of, value)) = of_map {
-            return data_type(known, of, value, models);
-        }
-        form = within(known, module, &now);
-    }
-    None
-}
-
-fn is_same(key: &Expression, form: &Expression) -> bool {
-    match (key.last_name(), form.last_name()) {
-        (Some(key), Some(form)) => key == form,
-        _ => key.shown() == form.shown(),
+        "ARRAY" => positional(arguments).any(|inner| has_schema_by_version(known, module, &inner.value)),
+        _ => false,
     }
 }
 
-/// What an annotation is made from: the type that it is said of.
-fn within(known: &Known<'_>, module: &Module, annotation: &Expression) -> Option<Expression> {
-    match annotation {
-        Expression::Text(text) => Some(crate::python::expression(text)),
-        Expression::Or(left, right) if **right == Expression::Nothing => Some((**left).clone()),
-        Expression::Or(left, right) if **left == Expression::Nothing => Some((**right).clone()),
-        Expression::Subscript { value, items } => match (value.last_name()?, items.as_slice()) {
-            ("Optional" | "Annotated", [one, ..])
-            | ("Union", [one, Expression::Nothing] | [Expression::Nothing, one]) => Some(one.clone()),
-            _ => None,
-        },
-        Expression::Name(_) => {
-            let value = known.value(module, annotation);
-            (value != annotation).then(|| value.clone())
-        }
-        _ => None,
+/// The collation that a type is said with: `String(50, collation="C")`.
+pub(super) fn collation(known: &Known<'_>, module: &Module, data_type: &Expression) -> Option<Collation> {
+    let (name, arguments) = known.value(module, data_type).call()?;
+    if !matches!(
+        name,
+        "String"
+            | "VARCHAR"
+            | "Unicode"
+            | "AutoString"
+            | "CHAR"
+            | "NCHAR"
+            | "Text"
+            | "TEXT"
+            | "UnicodeText"
+            | "Enum"
+    ) {
+        return None;
+    }
+    let second = positional(arguments).nth(1).map(|argument| &argument.value).filter(|_| name != "Enum");
+    match known.value(module, keyword(arguments, "collation").or(second)?) {
+        Expression::Text(name) => Some(Collation::Named(name.clone())),
+        Expression::Nothing => None,
+        other => Some(Collation::Unknown(other.shown())),
     }
 }
 

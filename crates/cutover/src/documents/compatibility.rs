@@ -44,7 +44,7 @@ impl Compatibility {
 }
 
 fn creates_only(step: &Step, does: &Does) -> bool {
-    step.alters.is_empty() && does.keeps_all() && step.writes.is_empty() && step.opaque.is_none()
+    Does::changes(step).is_empty() && does.keeps_all() && step.writes.is_empty() && step.opaque.is_none()
 }
 
 fn notices(step: &Step, does: &Does) -> Vec<String> {
@@ -52,7 +52,8 @@ fn notices(step: &Step, does: &Does) -> Vec<String> {
     let mut each = |verb: &str, objects: &[String]| {
         words.extend(objects.iter().map(|object| format!("{verb} {object}")));
     };
-    each("changes", &step.alters);
+    let changes: Vec<String> = Does::changes(step).into_iter().map(str::to_owned).collect();
+    each("changes", &changes);
     each("renames", &does.renames);
     each("drops", &does.drops);
     each("drops and makes again", &does.replaces);

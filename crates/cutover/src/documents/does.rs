@@ -71,6 +71,12 @@ fn is_table(object: &ObjectRef, table: &Id) -> bool {
 }
 
 impl Does {
+    /// What it changes of what was there before it. An index that it has made itself and that becomes a constraint's is none of that.
+    pub(super) fn changes(step: &Step) -> Vec<&str> {
+        let is_own = |object: &&String| !step.creates.contains(object) && !step.parts.contains(object);
+        step.alters.iter().filter(is_own).map(String::as_str).collect()
+    }
+
     fn of(step: &Step, migration: &Migration, script: Option<&Script>, vars: &Vars) -> Self {
         // Without a drop nothing is renamed and nothing is for a while.
         if step.drops.is_empty() {

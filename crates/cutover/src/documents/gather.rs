@@ -224,12 +224,12 @@ async fn sides(project: &Project, request: Request<'_>, found: &Found) -> Result
         return Ok(unknown(Schema::empty(found.here.server_version_num, ""), &found.here.database, why));
     }
     let why = match drift::drift(project, options, &[], Some(request.sandbox)).await {
-        Ok(drift) => return Ok(known(drift, None)),
+        Ok(drift) => return Ok(known(drift, found, None)),
         Err(DriftError::Asked(error)) => return Err(error.into()),
         Err(error) => first_line(&error.to_string()),
     };
     match drift::drift(project, options, &[], None).await {
-        Ok(drift) => Ok(known(drift, Some(format!("what the files make could not be built: {why}")))),
+        Ok(drift) => Ok(known(drift, found, Some(format!("what the files make could not be built: {why}")))),
         Err(DriftError::Asked(error)) => Err(error.into()),
         Err(_) => {
             let mut session = inspect::connect(options, None).await?;
@@ -242,7 +242,9 @@ async fn sides(project: &Project, request: Request<'_>, found: &Found) -> Result
     }
 }
 
-fn known(drift: Drift, remark: Option<String>) -> Sides {
+fn known(mut drift: Drift, found: &Found, remark: Option<String>) -> Sides {
+    let applied_by = found.here.owner.as_deref();
+    owned_by_whoever_applies(&mut drift.expected, &drift.live, applied_by);
     Sides {
         live: drift.live,
         declared: Some(drift.expected),
@@ -250,6 +252,21 @@ fn known(drift: Drift, remark: Option<String>) -> Sides {
         measured_in: drift.live_name,
         not_measured: None,
         remarks: drift.remarks.into_iter().chain(remark).collect(),
+    }
+}
+
+/// What the files give to nobody belongs to whoever applies them, and not to the role that a throwaway server has.
+fn owned_by_whoever_applies(expected: &mut Schema, live: &Schema, applied_by: Option<&str>) {
+    const OWNER: &str = "owner";
+    let nobody = expected.owner.clone();
+    for (id, object) in &mut expected.objects {
+        let owner = live.objects.get(id).and_then(|there| there.text(OWNER));
+        let is_theirs = |owner: &&str| *owner == live.owner || Some(*owner) == applied_by;
+        if let Some(owner) = owner.filter(is_theirs)
+            && object.text(OWNER) == Some(&nobody)
+        {
+            object.attributes.insert(OWNER.into(), cutover_analysis::schema::Value::Text(owner.to_owned()));
+        }
     }
 }
 

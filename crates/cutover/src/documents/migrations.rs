@@ -129,6 +129,9 @@ pub(super) struct RunNote {
     pub(super) took: Option<String>,
     /// What failed in it.
     pub(super) failures: Vec<FailureNote>,
+    /// It left parts of a migration applied.
+    #[serde(skip)]
+    left_parts: bool,
 }
 
 /// What a run failed with.
@@ -189,16 +192,59 @@ pub(super) struct Past<'a> {
 }
 
 impl Past<'_> {
-    /// Time and attempts of the run that applied it.
-    fn finished(&self, id: &MigrationId, run: &str) -> Option<(Duration, u32)> {
-        let run = self.runs.iter().find(|one| one.id == run)?;
-        run.events.iter().find_map(|event| match &event.kind {
-            EventKind::StepFinished { migration, took, attempts, .. } if migration == id => {
-                Some((*took, *attempts))
-            }
-            _ => None,
-        })
+    /// Time, in words, and attempts of the run that applied it; where earlier ones left parts of it applied, also those.
+    fn finished(&self, id: &MigrationId, run: &str) -> Option<(String, u32)> {
+        let place = self.runs.iter().position(|one| one.id == run)?;
+        let finished = |run: &Run| {
+            run.events.iter().find_map(|event| match &event.kind {
+                EventKind::StepFinished { migration, took, attempts, .. } if migration == id => {
+                    Some((*took, *attempts))
+                }
+                _ => None,
+            })
+        };
+        let (took, attempts) = finished(self.runs.get(place)?)?;
+        // The newest run stands first. What was taken back since was begun anew.
+        let before = self.runs.iter().skip(place + 1);
+        let before =
+            before.take_while(|run| !revert::is_project_name(&run.project) && finished(run).is_none());
+        let kept: Vec<(&Run, Kept)> =
+            before.filter_map(|run| Some((run, parts_kept(run).remove(id)?))).collect();
+        let earlier = kept.iter().rev().map(|(run, kept)| {
+            format!(", and {} for {} in run {}", duration(kept.took), kept.parts(), run.id)
+        });
+        Some((duration(took) + &earlier.collect::<String>(), attempts))
     }
+}
+
+/// What a run left applied of a migration that it did not apply as a whole.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    parts: u32,
+    of: u32,
+    took: Duration,
+}
+
+impl Kept {
+    fn parts(&self) -> String {
+        format!("{} of {} parts", self.parts, self.of)
+    }
+}
+
+/// The parts of migrations that are applied and recorded by a run that did not come to their ends.
+fn parts_kept(run: &Run) -> BTreeMap<MigrationId, Kept> {
+    let mut kept: BTreeMap<MigrationId, Kept> = BTreeMap::new();
+    for event in &run.events {
+        match &event.kind {
+            EventKind::UnitFinished { migration, units, took, .. } => {
+                let of = kept.entry(migration.clone()).or_default();
+                *of = Kept { parts: of.parts + 1, of: *units, took: of.took + *took };
+            }
+            EventKind::StepFinished { migration, .. } => _ = kept.remove(migration),
+            _ => {}
+        }
+    }
+    kept
 }
 
 /// All migrations in their order. `plan` is made of the files alone, and `all` says what each does as a whole.
@@ -239,7 +285,7 @@ pub(super) fn migrations(
             statements: step.statements,
             creates: does.creates.clone(),
             parts: does.parts.clone(),
-            alters: step.alters.clone(),
+            alters: Does::changes(step).into_iter().map(str::to_owned).collect(),
             drops: does.drops.clone(),
             renames: does.renames.clone(),
             replaces: does.replaces.clone(),
@@ -255,8 +301,8 @@ pub(super) fn migrations(
             recorded: recorded.is_some(),
             applied_at: row.map(|row| utc(row.at_micros)),
             run: row.map(|row| row.run.clone()),
-            took: finished.map(|(took, _)| duration(took)),
-            attempts: finished.map(|(_, attempts)| attempts),
+            attempts: finished.as_ref().map(|(_, attempts)| *attempts),
+            took: finished.map(|(took, _)| took),
             times_applied: times(false),
             times_reverted: times(true),
             query: format!(
@@ -378,7 +424,7 @@ pub(super) fn stages(project: &Project, migrations: &[MigrationNote]) -> Vec<Sta
 /// The runs in which anything was applied, taken back or failed, oldest first. One that only recorded has run nothing.
 pub(super) fn runs(runs: &[Run], labels: &Labels) -> Vec<RunNote> {
     let mut notes: Vec<RunNote> = runs.iter().rev().map(|run| run_note(run, labels)).collect();
-    notes.retain(|note| note.applied + note.reverted > 0 || !note.failures.is_empty());
+    notes.retain(|note| note.applied + note.reverted > 0 || note.left_parts || !note.failures.is_empty());
     notes
 }
 
@@ -421,6 +467,20 @@ fn run_note(run: &Run, labels: &Labels) -> RunNote {
             EventKind::RunFinished { .. } => note.took = Some(duration(event.elapsed)),
             _ => {}
         }
+    }
+    for (migration, kept) in parts_kept(run) {
+        let label = if note.reverts {
+            format!("the way back of {}", labels.of_way_back(&migration))
+        } else {
+            labels.of_id(&migration)
+        };
+        // What is kept is not rolled back.
+        let ended = match run.outcome {
+            Some(Outcome::FailedClean) => "failed",
+            _ => note.outcome.as_str(),
+        };
+        note.outcome = format!("{ended}; {} of {label} are applied and recorded", kept.parts());
+        note.left_parts = true;
     }
     note
 }

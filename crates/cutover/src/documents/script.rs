@@ -143,7 +143,7 @@ BEGIN
     WHEN SQLSTATE 'CVEND' THEN NULL;
     WHEN OTHERS THEN
       IF SQLSTATE IN ({NOT_MEASURED}) THEN unmeasured := SQLERRM || ' (' || SQLSTATE || ')';
-      ELSE said := 'could not be measured: ' || SQLERRM || ' (' || SQLSTATE || ')'; END IF;
+      ELSE said := 'asking for it fails: ' || SQLERRM || ' (' || SQLSTATE || ')'; END IF;
   END;
   IF unmeasured IS NOT NULL THEN
     RAISE WARNING 'not measured: %: %', {name}, unmeasured;
@@ -225,7 +225,7 @@ fn body(asked: &InPsql) -> Option<String> {
                 "    PERFORM pg_catalog.set_config('enable_seqscan', 'off', true), pg_catalog.set_config('enable_bitmapscan', 'off', true);
     EXECUTE {} INTO plan;
     IF NOT pg_catalog.jsonb_path_exists(plan, '$.**.\"Index Name\" ? (@ == $name)', pg_catalog.jsonb_build_object('name', {}::text))
-      THEN said := 'another plan: ' || plan; {}END IF;",
+      THEN said := 'another plan: ' || plan::text; {}END IF;",
                 quote_literal(&format!("EXPLAIN (COSTS off, FORMAT JSON) {sql}")),
                 quote_literal(index),
                 if *no_sort { format!("ELSIF {sorts} THEN said := 'it sorts'; ") } else { String::new() }
@@ -310,7 +310,12 @@ impl Spelled<'_> {
             found.push(Ok(self.nothing_else(table)));
         }
         let others = self.expected.objects.iter().filter(|(id, _)| id.table.is_none());
-        found.extend(others.filter_map(|(id, object)| self.defined(id, object, secrets)));
+        for (id, object) in others {
+            found.extend(self.defined(id, object, secrets));
+            if matches!(id.kind, ObjectKind::View | ObjectKind::MaterializedView) {
+                found.push(Ok(self.nothing_else(id)));
+            }
+        }
         let (mut blocks, mut left_out) = (Vec::new(), Vec::new());
         for one in found {
             match one {
@@ -371,9 +376,10 @@ impl Spelled<'_> {
         {
             return Some(Err(LeftOut::secret(&id.to_string())));
         }
-        let or_wrong = if !wordings.is_empty() {
+        let or_wrong = if let Some(last) = wordings.last().copied() {
+            let differs = DIFFERS.replace("{expected}", &quote_literal(last));
             let wordings = texts(wordings.into_iter().map(str::to_owned));
-            format!("ELSIF v <> ALL (ARRAY[{wordings}]::text[]) THEN said := v; ")
+            format!("ELSIF v <> ALL (ARRAY[{wordings}]::text[]) THEN {differs}; ")
         } else if let Some(wrong) = self.raw.get(id) {
             let words = quote_literal("it is not what the applied migrations make");
             format!("ELSIF v = {} THEN said := {words}; ", quote_literal(wrong))
@@ -396,7 +402,7 @@ impl Spelled<'_> {
         Some(Ok(block(id.to_string(), &body)))
     }
 
-    /// That a table has no other parts than those.
+    /// That a table or a view has no other parts than those.
     fn nothing_else(&self, table: &Id) -> Block {
         let parts = self.expected.parts_of(table).map(|(id, _)| id.name.to_string());
         let body =
@@ -412,6 +418,12 @@ pub(super) fn block(name: String, body: &str) -> Block {
 fn texts(texts: impl Iterator<Item = String>) -> String {
     texts.map(|text| quote_literal(&text)).collect::<Vec<_>>().join(", ")
 }
+
+/// Where a definition first differs from what is expected.
+const DIFFERS: &str = "SELECT pg_catalog.format('%sfound %s, expected %s', CASE WHEN l.n > 1 THEN 'line ' || l.n || ': ' END,
+        coalesce(pg_catalog.btrim(l.found), 'nothing'), coalesce(pg_catalog.btrim(l.expected), 'nothing')) INTO said
+      FROM ROWS FROM (pg_catalog.unnest(pg_catalog.string_to_array(v, E'\\n')), pg_catalog.unnest(pg_catalog.string_to_array({expected}, E'\\n'))) WITH ORDINALITY l (found, expected, n)
+     WHERE l.found IS DISTINCT FROM l.expected ORDER BY l.n LIMIT 1";
 
 const COLUMNS: &str = "    SELECT pg_catalog.array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
              || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
@@ -432,6 +444,7 @@ const OTHERS: &str = "    SELECT pg_catalog.string_agg(p.name, ', ') INTO v FROM
       SELECT c.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = pg_catalog.to_regclass({table})
       UNION SELECT conname FROM pg_catalog.pg_constraint WHERE conrelid = pg_catalog.to_regclass({table}) AND contype IN ('p', 'u', 'x', 'c', 'f') AND conparentid = 0
       UNION SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = pg_catalog.to_regclass({table}) AND NOT tgisinternal
+      UNION SELECT rulename FROM pg_catalog.pg_rewrite WHERE ev_class = pg_catalog.to_regclass({table}) AND rulename <> '_RETURN'
       UNION SELECT polname FROM pg_catalog.pg_policy WHERE polrelid = pg_catalog.to_regclass({table})) AS p (name)
      WHERE p.name <> ALL (ARRAY[{names}]::text[]);
     IF v IS NOT NULL THEN said := 'also there: ' || v; END IF;

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::tests::{found, project, text_of};
+use super::{Request, gather};
 use crate::project::Project;
 use crate::verify::SandboxProvider;
 
@@ -170,7 +171,15 @@ async fn script(project: &Project, database: &testkit::Database, folder: &Path) 
 }
 
 /// A drift that no definition tells of, what takes it back, and what is said of it.
-const DRIFTS: [(&str, &str, &str); 13] = [
+const DRIFTS: [(&str, &str, &str); 14] = [
+    (
+        "CREATE RULE rr AS ON INSERT TO t DO INSTEAD NOTHING; CREATE RULE rr AS ON INSERT TO seen DO INSTEAD NOTHING;
+         CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+        "DROP RULE rr ON t; DROP RULE rr ON seen;
+         CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "nothing else on table t: also there: rr | nothing else on view seen: also there: rr | \
+         found AS $function$BEGIN RETURN OLD; END$function$, expected AS $function$BEGIN RETURN NEW; END$function$",
+    ),
     (
         "ALTER TABLE t DISABLE TRIGGER tr",
         "ALTER TABLE t ENABLE TRIGGER tr",
@@ -226,6 +235,7 @@ async fn what_no_definition_tells_of_is_verified() {
         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
         CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
         CREATE RULE r AS ON DELETE TO t DO INSTEAD NOTHING;
+        CREATE VIEW seen AS SELECT 1 AS one;
         CREATE DOMAIN d AS int CHECK (VALUE > 0);
         CREATE SEQUENCE s;
         CREATE TABLE parts (n int) PARTITION BY RANGE (n);
@@ -248,7 +258,9 @@ async fn what_no_definition_tells_of_is_verified() {
     for (drift, back, told) in DRIFTS {
         database.run(drift);
         let said = ran(3, drift);
-        assert!(said.contains(told), "{drift}: {told} in {said}");
+        for told in told.split(" | ") {
+            assert!(said.contains(told), "{drift}: {told} in {said}");
+        }
         // Made of what has drifted, it says the same.
         let drifted = script(&project, &database, folder.path()).await;
         let (code, said) = testkit::psql(&database, &drifted, &[]);
@@ -259,6 +271,116 @@ async fn what_no_definition_tells_of_is_verified() {
         script(&project, &database, folder.path()).await;
         ran(0, back);
     }
+}
+
+/// What nobody is given belongs to whoever applied it, on a server with other roles as well.
+#[tokio::test]
+async fn what_an_ordinary_role_has_applied_is_what_the_files_make() {
+    let (folder, project) = project(&[
+        ("cutover.toml", "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n"),
+        (
+            "m/0001_t.sql",
+            "CREATE TABLE t (n int);\nCREATE VIEW v AS SELECT n FROM t;\nCREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';",
+        ),
+    ]);
+    let (database, role) = (testkit::database(), testkit::role(""));
+    database.give_to(&role);
+    crate::migrate(&project, &database.url_as(&role)).await.unwrap();
+    let sandbox = SandboxProvider::dev_url(testkit::server().server().options("postgres"));
+    let file = folder.path().join("verify.sql");
+    // Whoever asks.
+    for options in [database.options_as(&role), database.options()] {
+        let request = Request { options: &options, sandbox: &sandbox, folder: None, wait: None };
+        let made = gather(&project, request).await.unwrap();
+        assert_eq!(
+            made.context()["consistency"]["totals"]["do_not_hold"],
+            0,
+            "{}",
+            made.context()["consistency"]
+        );
+        std::fs::write(&file, text_of(&made.render(None).unwrap(), "verify.sql")).unwrap();
+        let (code, said) = testkit::psql(&database, &file, &[]);
+        assert_eq!(code, 0, "{said}");
+    }
+    // Somebody else's is told.
+    let other = testkit::role("");
+    database.run(&format!("ALTER TABLE t OWNER TO {}", other.name));
+    let made = found(&project, &database).await;
+    assert_ne!(made.context()["consistency"]["totals"]["do_not_hold"], 0);
+}
+
+/// A role that a block makes is of the whole server, and stays behind the way back.
+#[tokio::test]
+async fn roles_that_stay_are_told() {
+    let role = format!("stays_{}", std::process::id());
+    let sql = format!(
+        "CREATE TABLE t (n int);\nDO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role}; END IF; END $$;"
+    );
+    let (_folder, project) = project(&[
+        ("cutover.toml", "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n"),
+        ("m/0001_t.sql", &sql),
+    ]);
+    let database = testkit::database();
+    crate::migrate(&project, &database.url()).await.unwrap();
+    let made = found(&project, &database).await;
+    database.run(&format!("DROP ROLE {role}"));
+    let stays = made.context()["step_back"]["ways"][0]["stays"].to_string();
+    assert!(
+        stays.contains(&format!(
+            "the role {role}, which a block may have made, stays: it is of the whole server"
+        )),
+        "{stays}"
+    );
+}
+
+/// Parts that a run left applied were not rolled back, and took their time.
+#[tokio::test]
+async fn parts_that_are_kept_are_told_with_their_run() {
+    let (_folder, project) = project(&[
+        ("cutover.toml", "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n"),
+        (
+            "m/0001_t.sql",
+            "CREATE TABLE t (n int);\nINSERT INTO t SELECT n FROM given;\n-- cutover: new-transaction\nCREATE INDEX i ON t (n);\n-- cutover: new-transaction\nALTER TABLE t ADD CHECK (n < 5);",
+        ),
+    ]);
+    let database = testkit::database();
+    database.run("CREATE TABLE given (n int); INSERT INTO given VALUES (7)");
+    let failed = crate::migrate(&project, &database.url()).await;
+    assert!(failed.is_err(), "{failed:?}");
+    database.run("DELETE FROM t");
+    crate::migrate(&project, &database.url()).await.unwrap();
+    let made = found(&project, &database).await.render(None).unwrap();
+    let sequence = text_of(&made, "MIGRATION_SEQUENCE.md");
+    let runs = testkit::markdown::table(sequence, "## Timings");
+    assert_eq!(runs[0]["Outcome"], "failed; 2 of 3 parts of 0001 are applied and recorded");
+    let migrations = sequence.split_once("| Version | Wave |").unwrap().1;
+    let timings = testkit::markdown::table(&format!("# x\n| Version | Wave |{migrations}"), "# x");
+    assert!(timings[0]["Took"].contains(" for 2 of 3 parts in run "), "{:?}", timings[0]["Took"]);
+}
+
+/// A plan that is another one is shown; what cannot be asked for says why.
+#[tokio::test]
+async fn a_plan_that_is_another_one_is_shown() {
+    let config = "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n[[check]]\nname = \"by n\"\nkind = \"explain\"\n\
+         sql = \"SELECT n FROM t WHERE n = 1 -- one\"\nindex = \"i\"\n[[check]]\nname = \"none\"\nkind = \"scalar\"\nequals = 0\nsql = \"SELECT count(*) FROM u\"\n";
+    let (folder, project) = project(&[
+        ("cutover.toml", config),
+        ("m/0001_t.sql", "CREATE TABLE t (n int);\nCREATE INDEX i ON t (n);\nCREATE TABLE u (n int);"),
+    ]);
+    let database = testkit::database();
+    crate::migrate(&project, &database.url()).await.unwrap();
+    let file = script(&project, &database, folder.path()).await;
+    let (code, said) = testkit::psql(&database, &file, &[]);
+    assert_eq!(code, 0, "{said}");
+    database.run("DROP INDEX i; DROP TABLE u");
+    let (code, said) = testkit::psql(&database, &file, &[]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("does not hold: by n: another plan: [{\"Plan\""), "{said}");
+    assert!(
+        said.contains("does not hold: none: asking for it fails: relation \"u\" does not exist (42P01)"),
+        "{said}"
+    );
+    assert!(!said.contains("none: could not be measured"), "{said}");
 }
 
 /// Of what may not be asked nothing is said.

@@ -639,7 +639,33 @@ fn beyond_schemas(project: &Project, migration: &Migration) -> Vec<String> {
         let found = parse(&text).map(|parsed| beyond(&parsed)).unwrap_or_default();
         found.into_iter().map(move |what| format!("no statement takes this back: {what} (line {line})"))
     });
-    words.collect()
+    let mut words: Vec<String> = words.collect();
+    let blocks = script.items(migration, &project.vars).filter_map(|item| match item {
+        Ok(ScriptItem::Statement { text, .. }) => Some(text),
+        _ => None,
+    });
+    words.extend(blocks.flat_map(|text| roles_of_block(&text)).map(|role| {
+        format!("the role {role}, which a block may have made, stays: it is of the whole server")
+    }));
+    words
+}
+
+/// The roles of which a block says `CREATE ROLE`: nothing says whether it comes to that.
+fn roles_of_block(text: &str) -> Vec<String> {
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || ";'".contains(c)).filter(|word| !word.is_empty()).collect();
+    if !words.first().is_some_and(|first| first.eq_ignore_ascii_case("do")) {
+        return Vec::new();
+    }
+    let is = |word: &str, known: &[&str]| known.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let named = words.windows(3).filter_map(|words| match words {
+        [create, role, name] if is(create, &["create"]) && is(role, &["role", "user"]) => Some(*name),
+        _ => None,
+    });
+    named
+        .filter(|name| name.chars().all(|c| c.is_alphanumeric() || "_$\"".contains(c)))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The rows that a migration writes in tables that were there before it: nobody knows what they were.
