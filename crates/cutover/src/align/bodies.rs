@@ -42,7 +42,7 @@ pub(super) async fn made<'a>(
     if schema == "pg_catalog" {
         return Ok(Made::Refused("a function among PostgreSQL's own".to_owned()));
     }
-    let path = value("SELECT pg_catalog.current_setting('search_path')", session).await?;
+    let path = search_path(session).await?;
     session.execute("SET check_function_bodies = off").await.map_err(AlignError::Lost)?;
     Ok(match refusal(&fenced.sql, session).await? {
         Some(why) => Made::Refused(why),
@@ -59,7 +59,7 @@ pub(super) async fn put<'a>(
     if bodies.is_empty() {
         return Ok((bodiless, refused));
     }
-    let before = value("SELECT pg_catalog.current_setting('search_path')", session).await?;
+    let before = search_path(session).await?;
     for body in bodies {
         search(&body.path, session).await?;
         if let Some(why) = refusal(&body.sql, session).await? {
@@ -71,12 +71,17 @@ pub(super) async fn put<'a>(
     Ok((bodiless, refused))
 }
 
+/// The search path of the session.
+pub(super) async fn search_path(session: &mut Session) -> Result<String, AlignError> {
+    value("SELECT pg_catalog.current_setting('search_path')", session).await
+}
+
 async fn value(query: &str, session: &mut Session) -> Result<String, AlignError> {
     let answer = session.query_text(query).await.map_err(AlignError::Lost)?;
     Ok(answer.scalar().unwrap_or_default().to_owned())
 }
 
-async fn search(path: &str, session: &mut Session) -> Result<(), AlignError> {
+pub(super) async fn search(path: &str, session: &mut Session) -> Result<(), AlignError> {
     let text = format!("SELECT pg_catalog.set_config('search_path', {}, false)", quote_literal(path));
     session.query_text(&text).await.map(drop).map_err(AlignError::Lost)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover_analysis::effects::{Fenced, ObjectKind, fenced, server_wide};
+use cutover_analysis::effects::{Fenced, ObjectKind, effects_of_text, fenced, server_wide};
 use cutover_analysis::models::{
     About, Aspect, Models, Needed, Part, Place, Table, ddl, needed, pieces, unsaid,
 };
@@ -201,6 +201,29 @@ async fn extensions(
     Ok(not_had)
 }
 
+/// A statement that is to be run again.
+struct Waiting<'a> {
+    part: &'a Part,
+    fenced: Fenced,
+    /// The search path under which it stands.
+    path: String,
+    /// Why it was refused.
+    why: String,
+}
+
+/// Whether a statement takes something away, and makes nothing.
+fn takes_away(sql: &str) -> bool {
+    effects_of_text(sql).is_ok_and(|effects| !effects.drops.is_empty() && effects.creates.is_empty())
+}
+
+/// Whether a statement changes a table if that is there, and else says nothing.
+fn is_optional(sql: &str) -> bool {
+    let code = sql.lines().filter(|line| !line.trim_start().starts_with("--"));
+    let words: Vec<String> =
+        code.flat_map(str::split_whitespace).take(4).map(str::to_ascii_uppercase).collect();
+    matches!(words.iter().map(String::as_str).collect::<Vec<_>>()[..], ["ALTER", _, "IF", "EXISTS"])
+}
+
 /// Models while they are built statement by statement.
 struct Building<'a> {
     models: &'a Models,
@@ -227,19 +250,24 @@ impl Building<'_> {
             }
         }
         let mut bodies = Vec::new();
+        let mut waiting = self.first_time(waiting, &mut bodies, session).await?;
         loop {
             let mut still = Vec::new();
             let before = waiting.len();
-            for (part, fenced) in waiting {
-                match bodies::made(part, &fenced, session).await? {
-                    Made::Refused(why) => still.push((part, fenced, why)),
+            for mut one in waiting {
+                bodies::search(&one.path, session).await?;
+                match bodies::made(one.part, &one.fenced, session).await? {
+                    Made::Refused(why) => {
+                        one.why = why;
+                        still.push(one);
+                    }
                     Made::Whole => {}
                     Made::Empty(body) => bodies.push(body),
                 }
             }
             if still.len() == before {
-                for (part, _, why) in &still {
-                    self.leave_out(part, why);
+                for one in &still {
+                    self.leave_out(one.part, &one.why);
                 }
                 let (bodiless, refused) = bodies::put(bodies, session).await?;
                 for (part, why) in refused {
@@ -247,8 +275,47 @@ impl Building<'_> {
                 }
                 return Ok(bodiless);
             }
-            waiting = still.into_iter().map(|(part, fenced, _)| (part, fenced)).collect();
+            waiting = still;
         }
+    }
+
+    /// Each statement once, each file under the search path with which it begins. Returns what has to be run again: what was refused, and
+    /// what says nothing where its table is not there yet. What takes away something that is not there has nothing to do, also later.
+    async fn first_time<'b>(
+        &mut self,
+        all: Vec<(&'b Part, Fenced)>,
+        bodies: &mut Vec<bodies::Body<'b>>,
+        session: &mut Session,
+    ) -> Result<Vec<Waiting<'b>>, AlignError> {
+        let begins_with = bodies::search_path(session).await?;
+        let (mut waiting, mut file) = (Vec::new(), None);
+        for (part, fenced) in all {
+            if file != Some(&part.place.path) {
+                file = Some(&part.place.path);
+                session.execute("RESET ROLE").await.map_err(AlignError::Lost)?;
+                bodies::search(&begins_with, session).await?;
+            }
+            let why = if is_optional(&part.sql) {
+                "nothing is there that it changes".to_owned()
+            } else {
+                match bodies::made(part, &fenced, session).await? {
+                    Made::Refused(why) => why,
+                    Made::Whole => continue,
+                    Made::Empty(body) => {
+                        bodies.push(body);
+                        continue;
+                    }
+                }
+            };
+            let is_gone = why.contains("does not exist") && takes_away(&part.sql);
+            if !is_gone {
+                let path = bodies::search_path(session).await?;
+                waiting.push(Waiting { part, fenced, path, why });
+            }
+        }
+        session.execute("RESET ROLE").await.map_err(AlignError::Lost)?;
+        bodies::search(&begins_with, session).await?;
+        Ok(waiting)
     }
 
     /// What it would have said is not known to be said by nothing.

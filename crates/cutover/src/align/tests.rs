@@ -617,6 +617,39 @@ async fn tables_of_files_are_told_apart_and_built_in_any_order() {
     assert!(alignment.not_compared.is_empty(), "{:?}", alignment.not_compared);
 }
 
+/// Files as `pg_dump --clean` writes them, and what one of them sets: neither undoes what the others say.
+#[tokio::test]
+async fn what_files_clear_away_first_stays_as_they_make_it() {
+    let mut model = said(&[
+        "SELECT pg_catalog.set_config('search_path', '', false)",
+        "ALTER TABLE ONLY public.a DROP CONSTRAINT a_pkey",
+        "DROP TABLE public.a",
+        "DROP SCHEMA s",
+        "CREATE SCHEMA s",
+        "ALTER TABLE IF EXISTS u ADD COLUMN y int NOT NULL",
+        "CREATE TABLE public.a (id int)",
+        "ALTER TABLE ONLY public.a ADD CONSTRAINT a_pkey PRIMARY KEY (id)",
+        "CREATE TABLE u (x int)",
+        "SET search_path = s",
+        "CREATE TABLE child (x int REFERENCES late)",
+        "CREATE TABLE late (x int PRIMARY KEY)",
+    ]);
+    for (at, part) in model.statements.iter_mut().enumerate() {
+        let file = match at {
+            0..5 | 6..8 => "dump",
+            5 => "early",
+            8 => "then",
+            _ => "last",
+        };
+        part.place.path = file.to_owned();
+    }
+    model.statements.swap(5, 7);
+    let there = "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE u (x int); CREATE SCHEMA s; CREATE TABLE s.late (x int PRIMARY KEY)";
+    let alignment = aligned(&model, there).await;
+    assert_eq!(told(&alignment), ["column-missing u.y :6", "table-missing s.child :11"], "{alignment:?}");
+    assert!(alignment.not_compared.is_empty(), "{:?}", alignment.not_compared);
+}
+
 /// On a server that others use nothing is run that may go beyond the database; what is left out is named, without what is secret in it.
 #[tokio::test]
 async fn files_of_ddl_do_nothing_to_a_server_that_others_use() {
