@@ -167,11 +167,14 @@ fn numbers(schema: &Schema, object: &Object, column: &Id, default: Option<&str>)
     Some(if is_own { Numbers::Own } else { Numbers::Foreign(expression.to_owned()) })
 }
 
+/// What it is in the model, and there.
+type Two<T> = (Option<T>, Option<T>);
+
 /// Defaults, and how a column numbers its rows.
 fn numbering(
     (column, is_exact): (&Column, bool),
     (expected, there): (&Object, &Object),
-    ((model, is), numbers): ((Option<String>, Option<String>), (Option<Numbers>, Option<Numbers>)),
+    ((model, is), numbers): (Two<String>, Two<Numbers>),
     open: &dyn Fn(Aspect) -> bool,
     found: &mut Vec<(&'static str, Option<String>, Option<String>, &str)>,
 ) {

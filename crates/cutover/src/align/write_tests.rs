@@ -201,7 +201,7 @@ async fn what_something_else_is_built_on_is_left() {
 #[tokio::test]
 async fn rows_are_filled_before_anything_refuses_them() {
     for (there, rows, model, fills, then) in FILLED {
-        let statements: Vec<&str> = model.split(";").collect();
+        let statements: Vec<&str> = model.split(';').collect();
         let made = generated(&said(&statements), there, &filling(fills)).await;
         assert!(is_clean(&made), "{model}: {made:?}");
         let database = applied(there, rows, &made).await;
