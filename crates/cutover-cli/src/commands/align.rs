@@ -151,7 +151,9 @@ fn project(app: &App, arguments: &Arguments) -> Result<Project, CliError> {
         let draft = app.draft(&overrides)?;
         let config = draft.project.config_path.as_deref().and_then(Path::file_name);
         let is_of_config = |problem: &Problem| {
-            config.is_some_and(|config| Path::new(&problem.path).file_name() == Some(config))
+            // That it names no migrations is said of the file as a whole.
+            problem.place.is_some()
+                && config.is_some_and(|config| Path::new(&problem.path).file_name() == Some(config))
         };
         if !draft.problems.0.iter().any(is_of_config) {
             return Ok(draft.project);

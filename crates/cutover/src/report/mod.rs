@@ -39,7 +39,7 @@ pub use html::{html, rehearsal_html};
 
 /// What other pages need to look like these, and to be as harmless.
 pub mod page {
-    pub use super::html::{POLICY, STYLE};
+    pub use super::html::page as whole;
 
     /// Text from outside as one line: control, direction and invisible characters appear escaped. Markup is the caller's to escape.
     pub fn one_line(text: &str) -> std::borrow::Cow<'_, str> {

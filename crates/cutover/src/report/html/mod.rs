@@ -22,10 +22,10 @@ use crate::revert::shown_name;
 use crate::run::{Outcome, Run, Verdict};
 
 /// The style sheet of every page.
-pub const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("style.css");
 
 /// Nothing may be fetched, framed, submitted or run; only the page's own style sheet applies.
-pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// Text from outside, on one line.
 pub(super) struct Shown<'a>(pub(super) &'a str);
@@ -39,8 +39,8 @@ impl Render for Shown<'_> {
 
 pub use rehearsal::html as rehearsal_html;
 
-/// A page of its own.
-fn page(title: &Markup, body: &Markup) -> String {
+/// A page of its own, that fetches nothing and runs nothing; `more` is style that it needs besides.
+pub fn page(title: &Markup, more: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -51,7 +51,7 @@ fn page(title: &Markup, body: &Markup) -> String {
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(more)) }
             }
             body { (body) }
         }
@@ -84,7 +84,7 @@ pub fn html(run: &Run) -> String {
                         ". A mark stands only where a measurement stands behind it." }
                 }
     };
-    page(&title, &body)
+    page(&title, "", &body)
 }
 
 /// Class of the outcome's colour: `good`, `bad`, `warn` or `idle`.

@@ -38,7 +38,7 @@ pub fn html(rehearsal: &Rehearsal) -> String {
         }
         footer { p { "Everything here was measured on a throwaway server. A mark stands only where a measurement stands behind it." } }
     };
-    page(&title, &body)
+    page(&title, "", &body)
 }
 
 fn header(rehearsal: &Rehearsal) -> Markup {

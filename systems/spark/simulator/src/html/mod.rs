@@ -6,8 +6,8 @@ mod tables;
 use std::fmt::Write as _;
 
 use cutover::report::format::{count, duration, grouped};
-use cutover::report::page::{POLICY, STYLE, one_line};
-use maud::{DOCTYPE, Escaper, Markup, PreEscaped, Render, html};
+use cutover::report::page::{one_line, whole};
+use maud::{Escaper, Markup, Render, html};
 
 use self::charts::{About, Bar, Spread, areas, bars, number, ordered, spreads, step};
 use crate::checker::STATES;
@@ -31,38 +31,25 @@ impl Render for Shown<'_> {
 
 /// The page.
 pub fn page(outcome: &Outcome) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="referrer" content="no-referrer";
-                title { "Spark, simulated: " (verdict(outcome)) }
-                style { (PreEscaped(STYLE)) (PreEscaped(CHARTS)) }
-            }
-            body {
-                (header(outcome))
-                main {
-                    (violations(outcome))
-                    (pairs(outcome))
-                    (queue(outcome))
-                    (waits(outcome))
-                    (fairness(outcome))
-                    (ticks(outcome))
-                    (tables::calls(outcome))
-                    (tables::invariants(outcome))
-                }
-                footer {
-                    p { "Made by spark-simulator. Decisions of users come from seed " (outcome.settings.seed)
-                        "; in which order connections get their turn, and how long the server takes, does not." }
-                }
-            }
+    let title = html! { "Spark, simulated: " (verdict(outcome)) };
+    let body = html! {
+        (header(outcome))
+        main {
+            (violations(outcome))
+            (pairs(outcome))
+            (queue(outcome))
+            (waits(outcome))
+            (fairness(outcome))
+            (ticks(outcome))
+            (tables::calls(outcome))
+            (tables::invariants(outcome))
+        }
+        footer {
+            p { "Made by spark-simulator. Decisions of users come from seed " (outcome.settings.seed)
+                "; in which order connections get their turn, and how long the server takes, does not." }
         }
     };
-    page.into_string()
+    whole(&title, CHARTS, &body)
 }
 
 fn verdict(outcome: &Outcome) -> String {
