@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use crate::effects::ObjectKind;
-use crate::schema::{Schema, Sql};
+use crate::schema::{Schema, Sql, hazards};
 
 /// Puts the statements into that order; `from` is what is there before.
 pub(super) fn in_order(mut statements: Vec<Sql>, from: &Schema) -> Vec<Sql> {
+    made_anew_at_once(&mut statements);
     let keys = primary_keys(from);
     behind_their_key(&mut statements, &keys);
     let mut at = 0;
@@ -30,6 +31,40 @@ fn of_column(text: &str) -> Option<(&str, &str, &str)> {
         None => rest.find(' ')?,
     };
     Some((table, rest.get(..end)?, rest.get(end + 1..)?))
+}
+
+/// A column that is made anew goes just before that, in the same transaction, where nothing in between needs it to be gone.
+fn made_anew_at_once(statements: &mut Vec<Sql>) {
+    let mut at = 0;
+    while let Some(text) = statements.get(at).map(|sql| sql.text.clone()) {
+        if let Some(made) = made_again(statements, at, &text) {
+            let mut gone = statements.remove(at);
+            gone.hazards.retain(|hazard| *hazard != hazards::GAP);
+            if let Some(next) = statements.get_mut(made - 1) {
+                gone.place = std::mem::take(&mut next.place);
+            }
+            statements.insert(made - 1, gone);
+        }
+        at += 1;
+    }
+}
+
+/// Where the column that the statement at `at` drops is made again, if that is further on than just behind it.
+fn made_again(statements: &[Sql], at: usize, text: &str) -> Option<usize> {
+    let (head, column) = text.split_once(" DROP COLUMN ")?;
+    let again = format!("{head} ADD COLUMN {column} ");
+    let behind = statements.iter().skip(at + 1);
+    let made = at + 1 + behind.clone().position(|sql| sql.text.starts_with(&again))?;
+    let of_table = format!("{head} ");
+    // What is no table or index may be what the column is computed with.
+    let is_in_the_way = |sql: &Sql| match sql.text.split(' ').next() {
+        Some("ALTER") if sql.text.starts_with(&of_table) => sql.text.contains(" COLUMN "),
+        Some("ALTER") => !sql.text.starts_with("ALTER TABLE "),
+        Some("CREATE") => !sql.text.contains(" INDEX "),
+        Some("UPDATE" | "COMMENT") => false,
+        _ => true,
+    };
+    (made > at + 1 && !behind.take(made - at - 1).any(is_in_the_way)).then_some(made)
 }
 
 /// Each primary key with what drops it, and its columns.

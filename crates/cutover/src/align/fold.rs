@@ -72,9 +72,22 @@ fn with_default(statements: &mut Vec<Sql>, column: &Id) {
     statements.remove(dropped);
 }
 
+/// Where something is made anew that is not to be missing meanwhile: types, and columns that are computed otherwise.
+pub(super) fn made_anew(statements: &[Sql]) -> Vec<RangeInclusive<usize>> {
+    let mut found = types_made_anew(statements);
+    for (at, pair) in statements.windows(2).enumerate() {
+        let [gone, made] = pair else { continue };
+        let again = gone.text.replacen(" DROP COLUMN ", " ADD COLUMN ", 1) + " ";
+        if gone.text != again && made.text.starts_with(&again) && gone.place != Place::Outside {
+            found.push(at..=at + 1);
+        }
+    }
+    found
+}
+
 /// Where a type is made anew: from its new name to the end of the old one. In one transaction, since whoever names the type would find
 /// no column of it in between. What runs outside a transaction in between leaves it as it is.
-pub(super) fn made_anew(statements: &[Sql]) -> Vec<RangeInclusive<usize>> {
+fn types_made_anew(statements: &[Sql]) -> Vec<RangeInclusive<usize>> {
     let mut found = Vec::new();
     for (at, statement) in statements.iter().enumerate() {
         let Some((name, old)) =

@@ -191,7 +191,8 @@ struct Decided<'a> {
 fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[Difference]) -> Diff {
     let safe = Options { safe: true };
     let (taken, from) = with_taken_over(from, to, differences);
-    let from = &from;
+    let (given_up, to) = with_given_up(&from, to, differences);
+    let (from, to) = (&from, &to);
     let Filling { early, updates, mut middle, to } = fill::filling(from, to, decided.fills);
     with_replaced(&mut middle, from, differences);
     with_lost(&mut middle, from, differences);
@@ -208,17 +209,22 @@ fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[
             forward.left.push(left);
         }
     }
+    forward.statements.extend(given_up);
     forward.statements = fold::fold(forward.statements, from);
     let as_one = fold::made_anew(&forward.statements);
     for (at, statement) in forward.statements.iter_mut().enumerate() {
         // Nobody waits for what others do to other tables.
         let is_long = statement.hazards.contains(&hazards::REWRITE);
         let is_in_one = as_one.iter().any(|range| range.contains(&at));
+        let is_behind_one =
+            at.checked_sub(1).is_some_and(|before| as_one.iter().any(|range| *range.end() == before));
         if is_in_one {
             let is_first = as_one.iter().any(|range| *range.start() == at);
             statement.place = if is_first { Place::NewTransaction } else { Place::Together };
         } else if is_long && matches!(statement.place, Place::Together | Place::NewTransaction) {
             statement.place = Place::Alone;
+        } else if is_behind_one && statement.place == Place::Together {
+            statement.place = Place::NewTransaction;
         }
     }
     forward
@@ -255,6 +261,40 @@ fn with_taken_over(from: &Schema, to: &Schema, differences: &[Difference]) -> (V
         schema.objects.insert(model.clone(), object.clone());
     }
     (taken, schema)
+}
+
+/// Constraints in whose place a unique index of the same name comes: it is built under another one, and gets that when the constraint
+/// goes, so that values are unique all the time.
+fn with_given_up(from: &Schema, to: &Schema, differences: &[Difference]) -> (Vec<Sql>, Schema) {
+    let (mut statements, mut schema) = (Vec::new(), to.clone());
+    for difference in differences {
+        let (Some(model), Some(there)) = (&difference.subject.model, &difference.subject.there) else {
+            continue;
+        };
+        let is_needed = |object: &Object| object.needs.contains(there);
+        let is_such = model.kind == ObjectKind::Index
+            && there.kind == ObjectKind::Constraint
+            && model.name == there.name
+            && difference.subject.attributes.is_empty()
+            && !is_partitioned(from, there)
+            && !from.objects.values().any(is_needed);
+        let (Some(constraint), Some(index)) = (from.get(there), to.get(model).filter(|_| is_such)) else {
+            continue;
+        };
+        let aside = quote_ident(&format!("{}__new", model.name.chars().take(55).collect::<String>()));
+        let (name, definition) = (quote_ident(&model.name), index.text("definition").unwrap_or_default());
+        let Some(rest) = definition.strip_prefix(&format!("CREATE UNIQUE INDEX {name} ")) else { continue };
+        let table = model.table_sql();
+        let schema_of = model.schema.as_deref().map(quote_ident).unwrap_or_default();
+        statements.extend([
+            Sql::plain(format!("CREATE UNIQUE INDEX CONCURRENTLY {aside} {rest}")).at(Place::Outside),
+            Sql::plain(format!("ALTER TABLE {table} DROP CONSTRAINT {name}")).at(Place::NewTransaction),
+            Sql::plain(format!("ALTER INDEX {schema_of}.{aside} RENAME TO {name}")),
+        ]);
+        schema.objects.remove(model);
+        schema.objects.insert(there.clone(), constraint.clone());
+    }
+    (statements, schema)
 }
 
 /// Whether an index is just what stands behind a constraint.

@@ -376,6 +376,23 @@ async fn an_index_in_place_of_a_constraint_is_made_first() {
     assert!(new < old, "{}", made.sql);
 }
 
+/// The same under one name, and a computed column that is computed otherwise: neither is missing for longer than it has to be.
+#[tokio::test]
+async fn what_is_made_anew_under_its_name_is_hardly_missing() {
+    let model = ["CREATE TABLE t (a int, b text)", "CREATE UNIQUE INDEX t_a_key ON t (a)"];
+    let made = generated(&said(&model), "CREATE TABLE t (a int UNIQUE, b text)", &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    let (_, gone) = made.sql.split_once("CREATE UNIQUE INDEX CONCURRENTLY t_a_key__new").unwrap();
+    assert!(gone.contains("DROP CONSTRAINT t_a_key") && gone.contains("RENAME TO t_a_key"), "{}", made.sql);
+    let model = ["CREATE TABLE t (a int, c int, g int GENERATED ALWAYS AS (a + 2) STORED, CHECK (c > 0))"];
+    let there = "CREATE TABLE t (a int, c int, g int GENERATED ALWAYS AS (a + 1) STORED)";
+    let made = generated(&said(&model), there, &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    let (_, gone) = made.sql.split_once("DROP COLUMN g").unwrap();
+    let (between, _) = gone.split_once("ADD COLUMN g").unwrap();
+    assert!(!between.contains("new-transaction") && !between.contains("CHECK"), "{}", made.sql);
+}
+
 /// What a migration cannot do behind those that are there is not called proven.
 #[tokio::test]
 async fn a_migration_that_fails_is_said_to_fail() {
