@@ -266,7 +266,8 @@ BEGIN
        AND (l.next_at IS NULL AND l.run IS NULL
             OR l.next_at <= at AND (l.not_before IS NULL OR l.not_before <= at)
                AND (l.run IS NULL OR cutover_worker._is_over(l.until, l.backend, l.backend_start)))
-     ORDER BY coalesce(l.not_before, l.next_at) NULLS FIRST, j.name
+     -- Who has waited longest since that was seen: a job with many due times behind it does not keep the others waiting.
+     ORDER BY greatest(l.not_before, l.seen_at) NULLS FIRST, l.next_at, j.name
      LIMIT 1000;
 END
 $$;

@@ -73,16 +73,16 @@ CREATE TABLE public.match_participants (
 CREATE INDEX match_participants_match_id ON public.match_participants (match_id);
 
 CREATE FUNCTION public.keep_match_participants() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF TG_OP <> 'INSERT' AND OLD.status = 'pending' THEN
-        DELETE FROM match_participants WHERE match_id = OLD.id;
+        DELETE FROM public.match_participants WHERE match_id = OLD.id;
     END IF;
     IF TG_OP <> 'DELETE' AND NEW.status = 'pending' THEN
         -- The lower id first, as everywhere.
-        INSERT INTO match_participants (user_id, match_id) VALUES (NEW.user1_id, NEW.id);
-        INSERT INTO match_participants (user_id, match_id) VALUES (NEW.user2_id, NEW.id);
+        INSERT INTO public.match_participants (user_id, match_id) VALUES (NEW.user1_id, NEW.id);
+        INSERT INTO public.match_participants (user_id, match_id) VALUES (NEW.user2_id, NEW.id);
     END IF;
     RETURN NULL;
 END

@@ -25,31 +25,31 @@ CREATE TABLE public.old_votes (
 CREATE INDEX old_votes_user_id ON public.old_votes (user_id);
 
 CREATE FUNCTION public.old_join(p_user uuid) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    UPDATE profiles SET last_seen = now() WHERE id = p_user;
-    INSERT INTO user_preferences (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
-    INSERT INTO old_queue (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
+    UPDATE public.profiles SET last_seen = now() WHERE id = p_user;
+    INSERT INTO public.user_preferences (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
+    INSERT INTO public.old_queue (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
 END
 $$;
 
 -- Whoever has waited longest and wants somebody of that age. NULL where nobody is there.
 CREATE FUNCTION public.old_pair(p_user uuid) RETURNS uuid
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_partner uuid;
     v_pair uuid;
 BEGIN
-    PERFORM FROM old_queue WHERE user_id = p_user FOR UPDATE SKIP LOCKED;
+    PERFORM FROM public.old_queue WHERE user_id = p_user FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
     SELECT q.user_id INTO v_partner
-      FROM old_queue q
-      JOIN profiles me ON me.id = p_user
-      JOIN user_preferences f ON f.user_id = q.user_id
+      FROM public.old_queue q
+      JOIN public.profiles me ON me.id = p_user
+      JOIN public.user_preferences f ON f.user_id = q.user_id
      WHERE q.user_id <> p_user AND me.age BETWEEN f.min_age AND f.max_age
      ORDER BY q.joined_at
      LIMIT 1
@@ -57,27 +57,27 @@ BEGIN
     IF v_partner IS NULL THEN
         RETURN NULL;
     END IF;
-    DELETE FROM old_queue WHERE user_id IN (p_user, v_partner);
-    INSERT INTO old_pairs (user1_id, user2_id) VALUES (p_user, v_partner) RETURNING id INTO v_pair;
+    DELETE FROM public.old_queue WHERE user_id IN (p_user, v_partner);
+    INSERT INTO public.old_pairs (user1_id, user2_id) VALUES (p_user, v_partner) RETURNING id INTO v_pair;
     RETURN v_pair;
 END
 $$;
 
 CREATE FUNCTION public.old_vote(p_user uuid, p_pair uuid, p_vote text) RETURNS text
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_outcome text;
 BEGIN
-    PERFORM FROM old_pairs WHERE id = p_pair AND p_user IN (user1_id, user2_id) FOR UPDATE;
+    PERFORM FROM public.old_pairs WHERE id = p_pair AND p_user IN (user1_id, user2_id) FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'user % is not of pair %', p_user, p_pair;
     END IF;
-    INSERT INTO old_votes (pair_id, user_id, vote) VALUES (p_pair, p_user, p_vote)
+    INSERT INTO public.old_votes (pair_id, user_id, vote) VALUES (p_pair, p_user, p_vote)
         ON CONFLICT (pair_id, user_id) DO UPDATE SET vote = excluded.vote;
     SELECT CASE WHEN bool_or(vote = 'pass') THEN 'pass' WHEN count(*) = 2 THEN 'date' ELSE 'waiting' END
-      INTO v_outcome FROM old_votes WHERE pair_id = p_pair;
-    UPDATE old_pairs SET outcome = v_outcome WHERE id = p_pair;
+      INTO v_outcome FROM public.old_votes WHERE pair_id = p_pair;
+    UPDATE public.old_pairs SET outcome = v_outcome WHERE id = p_pair;
     RETURN v_outcome;
 END
 $$;

@@ -4,10 +4,15 @@
 -- compared at one moment, and a condition on it can be answered from an index. Tests say what time it is with
 -- SET spark.now = '2026-01-01 12:00:10+00'. Whoever can set that can write the tables as well: it gives nobody more.
 CREATE FUNCTION public.spark_now() RETURNS timestamptz
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    v_now timestamptz := coalesce(nullif(current_setting('spark.now', true), '')::timestamptz, now());
 BEGIN
-    RETURN coalesce(nullif(current_setting('spark.now', true), '')::timestamptz, now());
+    IF NOT isfinite(v_now) THEN
+        RAISE EXCEPTION 'it is never %', v_now USING ERRCODE = 'SP007';
+    END IF;
+    RETURN v_now;
 END
 $$;
 

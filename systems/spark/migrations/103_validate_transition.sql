@@ -2,12 +2,12 @@
 
 CREATE FUNCTION public.validate_transition(p_state public.user_matching_state, p_event text, p_data jsonb)
 RETURNS public.user_matching_state
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_state user_matching_state := coalesce(p_state, 'idle');
+    v_state public.user_matching_state := coalesce(p_state, 'idle');
     v_from text[];
-    v_to user_matching_state;
+    v_to public.user_matching_state;
 BEGIN
     CASE p_event
         WHEN 'spin_start' THEN
@@ -32,11 +32,11 @@ BEGIN
             v_from := '{video_date}';
             v_to := 'ended';
         WHEN 'user_disconnected' THEN
-            v_from := enum_range(NULL::user_matching_state)::text[];
+            v_from := enum_range(NULL::public.user_matching_state)::text[];
             v_to := 'soft_offline';
         WHEN 'user_reconnected' THEN
             v_from := '{soft_offline,disconnected}';
-            v_to := CASE WHEN v_state::text = ANY (v_from) THEN determine_reconnect_state(p_data) END;
+            v_to := CASE WHEN v_state::text = ANY (v_from) THEN public.determine_reconnect_state(p_data) END;
         WHEN 'grace_period_expired' THEN
             v_from := '{soft_offline}';
             v_to := 'disconnected';

@@ -1,7 +1,7 @@
 -- Schedule check-reveal-timeouts: ends every match in which a reveal is overdue. Whoever is being changed waits for the next run.
 
 CREATE FUNCTION public.check_reveal_timeouts() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_match uuid;
@@ -10,14 +10,14 @@ DECLARE
     v_skipped integer := 0;
 BEGIN
     FOR v_match, v_user IN
-        SELECT m.id, m.user1_id FROM matches m
-         WHERE m.id IN (SELECT match_id FROM match_participants)
-           AND NOT m.metadata ? 'voting_started_at' AND m.matched_at <= spark_now() - interval '15 seconds'
+        SELECT m.id, m.user1_id FROM public.matches m
+         WHERE m.id IN (SELECT match_id FROM public.match_participants)
+           AND NOT m.metadata ? 'voting_started_at' AND m.matched_at <= public.spark_now() - interval '15 seconds'
          ORDER BY m.id
     LOOP
         BEGIN
-            IF spark_lock_match(v_user, false) = v_match AND detect_reveal_timeout(v_user) THEN
-                PERFORM handle_reveal_timeout(v_match, spark_idle_user(v_match));
+            IF public.spark_lock_match(v_user, false) = v_match AND public.detect_reveal_timeout(v_user) THEN
+                PERFORM public.handle_reveal_timeout(v_match, public.spark_idle_user(v_match));
                 v_ended := v_ended + 1;
             END IF;
         EXCEPTION WHEN lock_not_available THEN

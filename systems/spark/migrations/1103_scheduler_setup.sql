@@ -2,7 +2,7 @@
 
 -- What runs, and how often.
 CREATE FUNCTION public.spark_schedules() RETURNS TABLE (name text, seconds integer, command text)
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, public, pg_temp
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
     VALUES ('cleanup-soft-offline', 5, 'SELECT public.cleanup_expired_soft_offline()'),
            ('matching-orchestrator', 5, 'SELECT public.matching_orchestrator()'),
@@ -16,7 +16,7 @@ $$;
 
 -- Who could run them here: worker, pg_cron, or NULL; and, where nobody can, what is missing.
 CREATE FUNCTION public.spark_scheduler(OUT scheduler text, OUT missing text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_version text := (SELECT extversion FROM pg_extension WHERE extname = 'pg_cron');
@@ -35,20 +35,20 @@ END
 $$;
 
 CREATE FUNCTION public.setup_schedulers() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_scheduler text;
     v_missing text;
     v_job record;
 BEGIN
-    SELECT s.scheduler, s.missing INTO v_scheduler, v_missing FROM spark_scheduler() s;
+    SELECT s.scheduler, s.missing INTO v_scheduler, v_missing FROM public.spark_scheduler() s;
     IF v_scheduler IS NULL THEN
         RAISE EXCEPTION '%', v_missing
-            USING ERRCODE = 'SP010', HINT = 'Run "cutover worker" once, or CREATE EXTENSION pg_cron, and call setup_schedulers() again.';
+            USING ERRCODE = 'SP010', HINT = 'Run "cutover worker" once, or CREATE EXTENSION pg_cron, and call public.setup_schedulers() again.';
     END IF;
     -- Neither needs to be there when this file is applied.
-    FOR v_job IN SELECT * FROM spark_schedules() LOOP
+    FOR v_job IN SELECT * FROM public.spark_schedules() LOOP
         IF v_scheduler = 'worker' THEN
             EXECUTE 'SELECT cutover_worker.schedule($1, $2, $3)' USING v_job.name, v_job.seconds || ' seconds', v_job.command;
         ELSE
@@ -57,9 +57,9 @@ BEGIN
                 USING v_job.name, CASE WHEN v_job.seconds < 60 THEN v_job.seconds || ' seconds' ELSE '* * * * *' END, v_job.command;
         END IF;
     END LOOP;
-    PERFORM log_event('schedulers_set_up', NULL, jsonb_build_object('scheduler', v_scheduler, 'source', 'scheduler'), 'INFO',
+    PERFORM public.log_event('schedulers_set_up', NULL, jsonb_build_object('scheduler', v_scheduler, 'source', 'scheduler'), 'INFO',
         'setup_schedulers');
-    RETURN jsonb_build_object('scheduler', v_scheduler, 'registered', (SELECT count(*) FROM spark_schedules()),
-        'schedules', (SELECT jsonb_object_agg(name, seconds || ' seconds') FROM spark_schedules()));
+    RETURN jsonb_build_object('scheduler', v_scheduler, 'registered', (SELECT count(*) FROM public.spark_schedules()),
+        'schedules', (SELECT jsonb_object_agg(name, seconds || ' seconds') FROM public.spark_schedules()));
 END
 $$;

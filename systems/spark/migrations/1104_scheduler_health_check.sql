@@ -1,17 +1,17 @@
 -- Whether all 8 schedules run on time: their last success is not older than three of their intervals, and at least 30 seconds.
 
 CREATE FUNCTION public.check_scheduler_health() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_now timestamptz := spark_now();
-    v_scheduler text := (SELECT s.scheduler FROM spark_scheduler() s);
+    v_now timestamptz := public.spark_now();
+    v_scheduler text := (SELECT s.scheduler FROM public.spark_scheduler() s);
     v_job record;
     v_succeeded timestamptz;
     v_late text[] := '{}';
     v_expected integer := 0;
 BEGIN
-    FOR v_job IN SELECT * FROM spark_schedules() LOOP
+    FOR v_job IN SELECT * FROM public.spark_schedules() LOOP
         v_expected := v_expected + 1;
         v_succeeded := NULL;
         IF v_scheduler = 'worker' THEN

@@ -4,12 +4,12 @@
 CREATE FUNCTION public.log_event(
     p_type text, p_user uuid DEFAULT NULL, p_data jsonb DEFAULT '{}', p_severity text DEFAULT 'INFO', p_fn text DEFAULT NULL
 ) RETURNS uuid
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_data jsonb := CASE WHEN p_data IS NULL THEN '{}' WHEN jsonb_typeof(p_data) = 'object' THEN p_data
         ELSE jsonb_build_object('data', p_data) END;
-    v_user uuid := (SELECT id FROM profiles WHERE id = p_user);
+    v_user uuid := (SELECT id FROM public.profiles WHERE id = p_user);
     v_uuid text := '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$';
     v_related uuid := CASE WHEN v_data ->> 'related_user_id' ~ v_uuid THEN v_data ->> 'related_user_id' END;
     v_match uuid := CASE WHEN v_data ->> 'match_id' ~ v_uuid THEN v_data ->> 'match_id' END;
@@ -18,16 +18,16 @@ BEGIN
     IF p_user IS NOT NULL AND v_user IS NULL THEN
         v_data := v_data || jsonb_build_object('user_id', p_user);
     END IF;
-    INSERT INTO spark_event_log (event_type, event_category, event_message, event_data, user_id, related_user_id, match_id,
+    INSERT INTO public.spark_event_log (event_type, event_category, event_message, event_data, user_id, related_user_id, match_id,
                                  "timestamp", severity, function_name, success, source)
     VALUES (p_type,
             CASE WHEN p_type = 'state_transition' THEN 'state_machine' ELSE split_part(p_type, '_', 1) END,
             coalesce(v_data ->> 'message', replace(p_type, '_', ' ')),
             v_data,
             v_user,
-            (SELECT id FROM profiles WHERE id = v_related),
-            (SELECT id FROM matches WHERE id = v_match),
-            spark_now(),
+            (SELECT id FROM public.profiles WHERE id = v_related),
+            (SELECT id FROM public.matches WHERE id = v_match),
+            public.spark_now(),
             p_severity,
             p_fn,
             p_severity NOT IN ('ERROR', 'CRITICAL'),

@@ -2,15 +2,15 @@
 
 -- Makes a match with a candidate and tells both. NULL where there is none, or somebody was quicker.
 CREATE FUNCTION public.spark_pair(p_user uuid, p_candidate uuid, p_tier integer) RETURNS uuid
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_match uuid := create_match_atomic(p_user, p_candidate);
+    v_match uuid := public.create_match_atomic(p_user, p_candidate);
 BEGIN
     IF v_match IS NOT NULL THEN
-        PERFORM state_machine_transition(least(p_user, p_candidate), 'match_found',
+        PERFORM public.state_machine_transition(least(p_user, p_candidate), 'match_found',
             jsonb_build_object('match_id', v_match, 'tier', p_tier));
-        PERFORM state_machine_transition(greatest(p_user, p_candidate), 'match_found',
+        PERFORM public.state_machine_transition(greatest(p_user, p_candidate), 'match_found',
             jsonb_build_object('match_id', v_match, 'tier', p_tier));
     END IF;
     RETURN v_match;
@@ -20,66 +20,66 @@ $$;
 -- The engine with so many cycles of the third tier. A tick gives each user one and the count goes on from tick to tick; a direct
 -- call gives all 30. Whoever comes out with nothing was passed over.
 CREATE FUNCTION public.spark_engine(p_user uuid, p_cycles integer) RETURNS uuid
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_cycle integer;
     v_candidate uuid;
     v_match uuid;
 BEGIN
-    IF NOT is_matchable(p_user) OR is_user_already_matched(p_user) THEN
+    IF NOT public.is_matchable(p_user) OR public.is_user_already_matched(p_user) THEN
         RETURN NULL;
     END IF;
-    v_match := spark_pair(p_user, find_candidate(p_user, 1), 1);
+    v_match := public.spark_pair(p_user, public.find_candidate(p_user, 1), 1);
     IF v_match IS NULL THEN
-        PERFORM apply_preference_expansion(p_user);
-        v_match := spark_pair(p_user, find_candidate(p_user, 2), 2);
+        PERFORM public.apply_preference_expansion(p_user);
+        v_match := public.spark_pair(p_user, public.find_candidate(p_user, 2), 2);
     END IF;
     IF v_match IS NOT NULL THEN
         RETURN v_match;
     END IF;
 
-    v_candidate := find_guaranteed_match_strict(p_user);
+    v_candidate := public.find_guaranteed_match_strict(p_user);
     IF v_candidate IS NULL THEN
-        PERFORM log_event('no_online_candidates', p_user, '{}', 'INFO', 'unified_matching_engine');
+        PERFORM public.log_event('no_online_candidates', p_user, '{}', 'INFO', 'unified_matching_engine');
     ELSE
-        v_cycle := CASE WHEN p_cycles = 1 THEN (SELECT engine_cycles FROM matching_queue WHERE user_id = p_user) ELSE 0 END;
+        v_cycle := CASE WHEN p_cycles = 1 THEN (SELECT engine_cycles FROM public.matching_queue WHERE user_id = p_user) ELSE 0 END;
         FOR v_i IN 1..p_cycles LOOP
             v_cycle := v_cycle + 1;
             IF v_cycle % 5 = 0 THEN
-                PERFORM calculate_fairness_score(p_user);
+                PERFORM public.calculate_fairness_score(p_user);
             END IF;
-            IF NOT is_user_online(p_user) THEN
+            IF NOT public.is_user_online(p_user) THEN
                 EXIT;
             END IF;
-            IF v_candidate IS NOT NULL AND is_user_online(v_candidate) THEN
-                v_match := spark_pair(p_user, v_candidate, 3);
+            IF v_candidate IS NOT NULL AND public.is_user_online(v_candidate) THEN
+                v_match := public.spark_pair(p_user, v_candidate, 3);
                 IF v_match IS NOT NULL THEN
                     RETURN v_match;
                 END IF;
             END IF;
-            v_candidate := find_guaranteed_match_strict(p_user);
+            v_candidate := public.find_guaranteed_match_strict(p_user);
         END LOOP;
         IF v_cycle >= 30 THEN
-            PERFORM log_event('guaranteed_match_failed', p_user, jsonb_build_object('cycles', v_cycle), 'ERROR',
+            PERFORM public.log_event('guaranteed_match_failed', p_user, jsonb_build_object('cycles', v_cycle), 'ERROR',
                 'unified_matching_engine');
             v_cycle := 0;
         END IF;
-        UPDATE matching_queue SET engine_cycles = v_cycle WHERE user_id = p_user;
+        UPDATE public.matching_queue SET engine_cycles = v_cycle WHERE user_id = p_user;
     END IF;
-    UPDATE matching_queue SET skip_count = skip_count + 1, attempted_at = spark_now() WHERE user_id = p_user;
-    PERFORM calculate_fairness_score(p_user);
+    UPDATE public.matching_queue SET skip_count = skip_count + 1, attempted_at = public.spark_now() WHERE user_id = p_user;
+    PERFORM public.calculate_fairness_score(p_user);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION public.unified_matching_engine(p_user uuid) RETURNS uuid
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM spark_require_user(p_user);
+    PERFORM public.spark_require_user(p_user);
     -- Before anything is looked for: whoever else changes this user now is waited for here, with nothing else locked.
-    PERFORM FROM matching_queue WHERE user_id = p_user FOR UPDATE;
-    RETURN spark_engine(p_user, 30);
+    PERFORM FROM public.matching_queue WHERE user_id = p_user FOR UPDATE;
+    RETURN public.spark_engine(p_user, 30);
 END
 $$;

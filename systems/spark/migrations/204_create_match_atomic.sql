@@ -2,45 +2,45 @@
 
 -- What must hold of two users of whatever tier, but for their genders.
 CREATE FUNCTION public.spark_may_match(p_user1 uuid, p_user2 uuid) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_both uuid[] := ARRAY[p_user1, p_user2];
-    v_since timestamptz := spark_now() - interval '5 minutes';
+    v_since timestamptz := public.spark_now() - interval '5 minutes';
 BEGIN
-    RETURN 2 = (SELECT count(*) FROM matching_queue q JOIN profiles p ON p.id = q.user_id
+    RETURN 2 = (SELECT count(*) FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id
                  WHERE q.user_id = ANY (v_both) AND q.status IN ('spin_active', 'queue_waiting') AND p.is_online)
-        AND NOT EXISTS (SELECT FROM match_participants WHERE user_id = ANY (v_both))
-        AND NOT EXISTS (SELECT FROM blocked_users WHERE blocker_id = p_user1 AND blocked_user_id = p_user2)
-        AND NOT EXISTS (SELECT FROM blocked_users WHERE blocker_id = p_user2 AND blocked_user_id = p_user1)
-        AND NOT EXISTS (SELECT FROM yes_yes_pairs
+        AND NOT EXISTS (SELECT FROM public.match_participants WHERE user_id = ANY (v_both))
+        AND NOT EXISTS (SELECT FROM public.blocked_users WHERE blocker_id = p_user1 AND blocked_user_id = p_user2)
+        AND NOT EXISTS (SELECT FROM public.blocked_users WHERE blocker_id = p_user2 AND blocked_user_id = p_user1)
+        AND NOT EXISTS (SELECT FROM public.yes_yes_pairs
                          WHERE least(user1_id, user2_id) = least(p_user1, p_user2)
                            AND greatest(user1_id, user2_id) = greatest(p_user1, p_user2))
-        AND NOT EXISTS (SELECT FROM match_history
+        AND NOT EXISTS (SELECT FROM public.match_history
                          WHERE user1_id = p_user1 AND user2_id = p_user2 AND created_at > v_since)
-        AND NOT EXISTS (SELECT FROM match_history
+        AND NOT EXISTS (SELECT FROM public.match_history
                          WHERE user1_id = p_user2 AND user2_id = p_user1 AND created_at > v_since);
 END
 $$;
 
 -- lock_timeout is for who writes matches past the queue: their key in match_participants is waited for, and not for long.
 CREATE FUNCTION public.create_match_atomic(p_user1 uuid, p_user2 uuid) RETURNS uuid
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '20ms'
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '20ms'
 AS $$
 DECLARE
-    v_now timestamptz := spark_now();
+    v_now timestamptz := public.spark_now();
     v_match uuid;
 BEGIN
-    IF p_user1 = p_user2 OR NOT validate_gender_compatibility(p_user1, p_user2) THEN
+    IF p_user1 = p_user2 OR NOT public.validate_gender_compatibility(p_user1, p_user2) THEN
         RETURN NULL;
     END IF;
     BEGIN
-        PERFORM FROM matching_queue WHERE user_id IN (p_user1, p_user2) ORDER BY user_id FOR UPDATE NOWAIT;
-        IF NOT spark_may_match(p_user1, p_user2) THEN
+        PERFORM FROM public.matching_queue WHERE user_id IN (p_user1, p_user2) ORDER BY user_id FOR UPDATE NOWAIT;
+        IF NOT public.spark_may_match(p_user1, p_user2) THEN
             -- Gives the locks back, as everything below does.
             RAISE EXCEPTION USING ERRCODE = 'SP020';
         END IF;
-        INSERT INTO matches (user1_id, user2_id, matched_at, status, created_at, updated_at)
+        INSERT INTO public.matches (user1_id, user2_id, matched_at, status, created_at, updated_at)
             VALUES (least(p_user1, p_user2), greatest(p_user1, p_user2), v_now, 'pending', v_now, v_now)
             RETURNING id INTO v_match;
         RETURN v_match;
@@ -49,7 +49,7 @@ BEGIN
             RETURN NULL;
         WHEN OTHERS THEN
             -- Nothing that is known; nobody shall look for it in vain.
-            PERFORM log_event('create_match_failed', p_user1,
+            PERFORM public.log_event('create_match_failed', p_user1,
                 jsonb_build_object('related_user_id', p_user2, 'sqlstate', SQLSTATE, 'message', SQLERRM),
                 'ERROR', 'create_match_atomic');
             RETURN NULL;

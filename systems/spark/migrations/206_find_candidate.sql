@@ -5,12 +5,12 @@
 -- whole search.
 
 CREATE FUNCTION public.find_candidate(p_user uuid, p_tier integer) RETURNS uuid
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET jit = off
 SET enable_sort = off SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
-    v_me profiles;
+    v_me public.profiles;
     v_wanted text;
     v_min_age integer := 18;
     v_max_age integer := 30;
@@ -23,7 +23,7 @@ BEGIN
     IF p_tier IS NULL OR p_tier NOT IN (1, 2, 3) THEN
         RAISE EXCEPTION 'there is no tier %, only 1, 2 and 3', coalesce(p_tier::text, 'NULL') USING ERRCODE = 'SP007';
     END IF;
-    SELECT * INTO v_me FROM profiles WHERE id = p_user;
+    SELECT * INTO v_me FROM public.profiles WHERE id = p_user;
     v_wanted := CASE v_me.gender WHEN 'male' THEN 'female' WHEN 'female' THEN 'male' END;
     IF v_wanted IS NULL THEN
         RETURN NULL;
@@ -31,13 +31,13 @@ BEGIN
 
     IF p_tier = 3 THEN
         SELECT q.user_id INTO v_found
-          FROM matching_queue q
-         CROSS JOIN LATERAL (SELECT * FROM profiles WHERE id = q.user_id OFFSET 0) p
+          FROM public.matching_queue q
+         CROSS JOIN LATERAL (SELECT * FROM public.profiles WHERE id = q.user_id OFFSET 0) p
          WHERE q.status IN ('spin_active', 'queue_waiting') AND q.user_id <> p_user
            AND coalesce(q.spin_gender = v_wanted, true)
            AND p.is_online AND p.gender = v_wanted
            -- Asked last, of those who are left: the name is the profile's, so that it comes behind the join.
-           AND spark_may_match(p_user, p.id)
+           AND public.spark_may_match(p_user, p.id)
          ORDER BY q.fairness_score DESC, q.joined_at, q.user_id
          LIMIT 1
            FOR UPDATE OF q SKIP LOCKED;
@@ -48,7 +48,7 @@ BEGIN
            CASE WHEN v_exact AND expanded THEN original_max_age ELSE max_age END,
            CASE WHEN v_exact AND expanded THEN original_max_distance ELSE max_distance END
       INTO v_min_age, v_max_age, v_max_distance
-      FROM user_preferences WHERE user_id = p_user;
+      FROM public.user_preferences WHERE user_id = p_user;
     IF NOT FOUND THEN
         v_min_age := 18;
         v_max_age := 30;
@@ -58,9 +58,9 @@ BEGIN
     v_longitude := v_me.longitude;
 
     SELECT q.user_id INTO v_found
-      FROM matching_queue q
-     CROSS JOIN LATERAL (SELECT * FROM profiles WHERE id = q.user_id OFFSET 0) p
-      LEFT JOIN LATERAL (SELECT * FROM user_preferences WHERE user_id = q.user_id OFFSET 0) f ON true
+      FROM public.matching_queue q
+     CROSS JOIN LATERAL (SELECT * FROM public.profiles WHERE id = q.user_id OFFSET 0) p
+      LEFT JOIN LATERAL (SELECT * FROM public.user_preferences WHERE user_id = q.user_id OFFSET 0) f ON true
      WHERE q.status IN ('spin_active', 'queue_waiting') AND q.user_id <> p_user
        -- What the spin began with, where it is known: a first sieve, which costs nothing.
        AND coalesce(q.spin_gender = v_wanted AND q.spin_age BETWEEN v_min_age AND v_max_age, true)
@@ -78,10 +78,10 @@ BEGIN
                 <= least(v_max_distance,
                          CASE WHEN v_exact AND f.expanded THEN f.original_max_distance ELSE coalesce(f.max_distance, 50) END)
            END
-       AND spark_may_match(p_user, coalesce(f.user_id, p.id))
+       AND public.spark_may_match(p_user, coalesce(f.user_id, p.id))
        AND NOT (v_exact AND (
-           EXISTS (SELECT FROM match_history h WHERE h.user1_id = p_user AND h.user2_id = q.user_id)
-           OR EXISTS (SELECT FROM match_history h WHERE h.user1_id = q.user_id AND h.user2_id = p_user)))
+           EXISTS (SELECT FROM public.match_history h WHERE h.user1_id = p_user AND h.user2_id = q.user_id)
+           OR EXISTS (SELECT FROM public.match_history h WHERE h.user1_id = q.user_id AND h.user2_id = p_user)))
      ORDER BY q.fairness_score DESC, q.joined_at, q.user_id
      LIMIT 1
        FOR UPDATE OF q SKIP LOCKED;

@@ -2,15 +2,15 @@
 -- gender_preference}, each of them or not. Returns the entry in the queue.
 
 CREATE FUNCTION public.queue_join(p_user uuid, p_prefs jsonb DEFAULT '{}') RETURNS uuid
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_now timestamptz := spark_now();
+    v_now timestamptz := public.spark_now();
     v_prefs jsonb := coalesce(p_prefs, '{}');
     v_wrong text;
     v_state text;
 BEGIN
-    PERFORM spark_require_user(p_user);
+    PERFORM public.spark_require_user(p_user);
     IF jsonb_typeof(v_prefs) <> 'object' THEN
         RAISE EXCEPTION 'preferences must be an object, not %', v_prefs USING ERRCODE = 'SP007';
     END IF;
@@ -25,12 +25,12 @@ BEGIN
         RAISE EXCEPTION 'preferences that are not possible: %', v_wrong USING ERRCODE = 'SP007';
     END IF;
 
-    PERFORM spark_lock_match(p_user, true);
-    v_state := (SELECT status FROM matching_queue WHERE user_id = p_user);
+    PERFORM public.spark_lock_match(p_user, true);
+    v_state := (SELECT status FROM public.matching_queue WHERE user_id = p_user);
     IF v_prefs <> '{}' THEN
-        PERFORM reset_preference_expansion(p_user);
-        INSERT INTO user_preferences (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
-        UPDATE user_preferences SET
+        PERFORM public.reset_preference_expansion(p_user);
+        INSERT INTO public.user_preferences (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
+        UPDATE public.user_preferences SET
             min_age = coalesce((v_prefs ->> 'min_age')::integer, min_age),
             max_age = coalesce((v_prefs ->> 'max_age')::integer, max_age),
             max_distance = coalesce((v_prefs ->> 'max_distance')::integer, max_distance),
@@ -43,12 +43,16 @@ BEGIN
         END IF;
     END IF;
     IF v_state IS NULL OR v_state NOT IN ('spin_active', 'queue_waiting') THEN
-        PERFORM state_machine_transition(p_user, 'spin_start');
-        PERFORM calculate_fairness_score(p_user);
-        PERFORM state_machine_transition(p_user, 'queue_joined');
+        PERFORM public.state_machine_transition(p_user, 'spin_start');
+        PERFORM public.calculate_fairness_score(p_user);
+        PERFORM public.state_machine_transition(p_user, 'queue_joined');
+    ELSE
+        UPDATE public.matching_queue q
+           SET spin_gender = p.gender, spin_age = p.age, spin_latitude = p.latitude, spin_longitude = p.longitude
+          FROM public.profiles p WHERE q.user_id = p_user AND p.id = p_user;
     END IF;
     -- Who joins is there: as with a heartbeat.
-    UPDATE profiles SET is_online = true, last_seen = v_now, last_active_at = v_now WHERE id = p_user;
-    RETURN (SELECT id FROM matching_queue WHERE user_id = p_user);
+    UPDATE public.profiles SET is_online = true, last_seen = v_now, last_active_at = v_now WHERE id = p_user;
+    RETURN (SELECT id FROM public.matching_queue WHERE user_id = p_user);
 END
 $$;

@@ -1,32 +1,32 @@
 -- A user is there. Who was away comes back: within 10 seconds to where they were, after that as somebody free.
 
 CREATE FUNCTION public.heartbeat_update(p_user uuid) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_now timestamptz := spark_now();
+    v_now timestamptz := public.spark_now();
     v_match uuid;
     v_state text;
     v_since timestamptz;
 BEGIN
-    PERFORM spark_require_user(p_user);
+    PERFORM public.spark_require_user(p_user);
     -- Nearly always they are not away, and nothing is locked but the profile.
-    IF EXISTS (SELECT FROM matching_queue WHERE user_id = p_user AND status IN ('soft_offline', 'disconnected')) THEN
-        PERFORM spark_lock_match(p_user, true);
+    IF EXISTS (SELECT FROM public.matching_queue WHERE user_id = p_user AND status IN ('soft_offline', 'disconnected')) THEN
+        PERFORM public.spark_lock_match(p_user, true);
         -- The schedule may be late; the grace is over all the same.
-        PERFORM finalize_user_offline(p_user);
-        SELECT status, disconnected_at INTO v_state, v_since FROM matching_queue WHERE user_id = p_user;
+        PERFORM public.finalize_user_offline(p_user);
+        SELECT status, disconnected_at INTO v_state, v_since FROM public.matching_queue WHERE user_id = p_user;
         IF v_state = 'disconnected' AND v_since <= v_now - interval '5 minutes' THEN
-            PERFORM queue_remove(p_user, 'offline');
+            PERFORM public.queue_remove(p_user, 'offline');
         ELSIF v_state IN ('soft_offline', 'disconnected') THEN
-            PERFORM state_machine_transition(p_user, 'user_reconnected');
-            v_match := (SELECT match_id FROM match_participants WHERE user_id = p_user);
+            PERFORM public.state_machine_transition(p_user, 'user_reconnected');
+            v_match := (SELECT match_id FROM public.match_participants WHERE user_id = p_user);
             IF v_match IS NOT NULL THEN
                 -- The partner may have voted meanwhile.
-                PERFORM spark_resolve_votes(v_match);
+                PERFORM public.spark_resolve_votes(v_match);
             END IF;
         END IF;
     END IF;
-    UPDATE profiles SET is_online = true, last_seen = v_now, last_active_at = v_now WHERE id = p_user;
+    UPDATE public.profiles SET is_online = true, last_seen = v_now, last_active_at = v_now WHERE id = p_user;
 END
 $$;

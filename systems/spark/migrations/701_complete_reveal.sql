@@ -1,16 +1,16 @@
 -- A user shows themselves. When both have, both vote.
 
 CREATE FUNCTION public.complete_reveal(p_user uuid, p_match uuid) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_state text;
-    v_match matches;
+    v_match public.matches;
     v_user uuid;
 BEGIN
-    PERFORM spark_lock_own_match(p_user, p_match);
-    v_state := (SELECT status FROM matching_queue WHERE user_id = p_user);
-    SELECT * INTO v_match FROM matches WHERE id = p_match;
+    PERFORM public.spark_lock_own_match(p_user, p_match);
+    v_state := (SELECT status FROM public.matching_queue WHERE user_id = p_user);
+    SELECT * INTO v_match FROM public.matches WHERE id = p_match;
     IF v_state = 'vote_active' THEN
         -- Told once more.
         RETURN jsonb_build_object('status', 'both_revealed', 'next_state', 'vote_active');
@@ -18,20 +18,20 @@ BEGIN
         RAISE EXCEPTION 'user % cannot reveal in state %', p_user, coalesce(v_state, 'idle') USING ERRCODE = 'SP005';
     END IF;
     -- A set: each user once.
-    UPDATE matches SET
+    UPDATE public.matches SET
         metadata = jsonb_set(metadata, '{revealed_users}', coalesce(metadata -> 'revealed_users', '[]') || to_jsonb(p_user)),
-        updated_at = spark_now()
+        updated_at = public.spark_now()
      WHERE id = p_match AND NOT coalesce(metadata -> 'revealed_users', '[]') ? p_user::text;
     IF FOUND THEN
-        PERFORM log_event('user_revealed', p_user, jsonb_build_object('match_id', p_match), 'INFO', 'complete_reveal');
+        PERFORM public.log_event('user_revealed', p_user, jsonb_build_object('match_id', p_match), 'INFO', 'complete_reveal');
     END IF;
-    IF NOT (SELECT metadata -> 'revealed_users' ?& ARRAY[user1_id::text, user2_id::text] FROM matches WHERE id = p_match) THEN
+    IF NOT (SELECT metadata -> 'revealed_users' ?& ARRAY[user1_id::text, user2_id::text] FROM public.matches WHERE id = p_match) THEN
         RETURN jsonb_build_object('status', 'waiting_for_partner');
     END IF;
     -- Who is away for a moment comes back to the vote.
     FOREACH v_user IN ARRAY ARRAY[v_match.user1_id, v_match.user2_id] LOOP
-        IF EXISTS (SELECT FROM matching_queue WHERE user_id = v_user AND status = 'paired') THEN
-            PERFORM state_machine_transition(v_user, 'reveal_complete', jsonb_build_object('match_id', p_match));
+        IF EXISTS (SELECT FROM public.matching_queue WHERE user_id = v_user AND status = 'paired') THEN
+            PERFORM public.state_machine_transition(v_user, 'reveal_complete', jsonb_build_object('match_id', p_match));
         END IF;
     END LOOP;
     RETURN jsonb_build_object('status', 'both_revealed', 'next_state', 'vote_active');

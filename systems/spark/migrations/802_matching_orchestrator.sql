@@ -2,39 +2,52 @@
 -- not before others see the matches.
 
 CREATE FUNCTION public.matching_orchestrator() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET jit = off
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
-    v_now timestamptz := spark_now();
+    v_now timestamptz := public.spark_now();
     v_user uuid;
     v_tier integer;
     v_processed integer[] := '{0,0,0}';
     v_matched integer := 0;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(spark_lock_key()) THEN
+    IF NOT pg_try_advisory_xact_lock(public.spark_lock_key()) THEN
         RETURN jsonb_build_object('status', 'locked');
     END IF;
 
     -- At most so many a tick: the others are as well off in the next one.
     FOR v_user IN
-        SELECT user_id FROM matching_queue
+        SELECT user_id FROM public.matching_queue
          WHERE status = 'spin_active' AND coalesce(last_spun_at, joined_at) <= v_now - interval '60 seconds'
          ORDER BY coalesce(last_spun_at, joined_at) LIMIT 500
            FOR UPDATE SKIP LOCKED
     LOOP
         BEGIN
-            PERFORM state_machine_transition(v_user, 'spin_timeout');
+            PERFORM public.state_machine_transition(v_user, 'spin_timeout');
         EXCEPTION WHEN SQLSTATE 'SP003' THEN
             NULL; -- Without a profile: the guardian's.
         END;
     END LOOP;
+    -- What profiles say by now.
     FOR v_user IN
-        SELECT q.user_id FROM matching_queue q JOIN user_preferences f ON f.user_id = q.user_id
+        SELECT q.user_id FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id
+         WHERE q.status IN ('spin_active', 'queue_waiting')
+           AND (q.spin_gender, q.spin_age, q.spin_latitude, q.spin_longitude)
+               IS DISTINCT FROM (p.gender, p.age, p.latitude, p.longitude)
+         ORDER BY q.user_id LIMIT 500
+           FOR UPDATE OF q SKIP LOCKED
+    LOOP
+        UPDATE public.matching_queue q
+           SET spin_gender = p.gender, spin_age = p.age, spin_latitude = p.latitude, spin_longitude = p.longitude
+          FROM public.profiles p WHERE q.user_id = v_user AND p.id = v_user;
+    END LOOP;
+    FOR v_user IN
+        SELECT q.user_id FROM public.matching_queue q JOIN public.user_preferences f ON f.user_id = q.user_id
          WHERE q.expansion_level > 0 AND f.expanded_until <= v_now
          ORDER BY f.expanded_until LIMIT 500
            FOR UPDATE OF q SKIP LOCKED
     LOOP
-        PERFORM reset_preference_expansion(v_user);
+        PERFORM public.reset_preference_expansion(v_user);
     END LOOP;
 
     -- Of each tier those who were looked for least recently, so that nobody for whom nobody is there keeps the others waiting.
@@ -43,8 +56,8 @@ BEGIN
             SELECT q.user_id, q.attempted_at, q.skip_count, q.fairness_score, q.joined_at,
                    CASE WHEN q.fairness_score >= 200 OR v_now - q.joined_at >= interval '120 seconds' THEN 1
                         WHEN q.fairness_score >= 50 THEN 2 ELSE 3 END AS tier
-              FROM matching_queue q JOIN profiles p ON p.id = q.user_id
-             WHERE q.status IN ('spin_active', 'queue_waiting') AND p.is_online AND p.gender IN ('male', 'female')
+              FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id
+             WHERE q.status IN ('spin_active', 'queue_waiting') AND isfinite(q.joined_at) AND p.is_online AND p.gender IN ('male', 'female')
         ), ranked AS (
             SELECT user_id, tier,
                    row_number() OVER (PARTITION BY tier ORDER BY attempted_at NULLS FIRST, skip_count,
@@ -54,19 +67,19 @@ BEGIN
         SELECT user_id, tier FROM ranked WHERE n <= 20 ORDER BY tier, n
     LOOP
         -- Matched in this tick already, or being changed by somebody.
-        PERFORM FROM matching_queue
+        PERFORM FROM public.matching_queue
          WHERE user_id = v_user AND status IN ('spin_active', 'queue_waiting') FOR UPDATE SKIP LOCKED;
         IF NOT FOUND THEN
             CONTINUE;
         END IF;
         v_processed[v_tier] := v_processed[v_tier] + 1;
         BEGIN
-            IF spark_engine(v_user, 1) IS NOT NULL THEN
+            IF public.spark_engine(v_user, 1) IS NOT NULL THEN
                 v_matched := v_matched + 1;
             END IF;
         EXCEPTION WHEN OTHERS THEN
             -- One entry that something is wrong with does not stop everybody's matching.
-            PERFORM log_event('matching_failed', v_user, jsonb_build_object('sqlstate', SQLSTATE, 'message', SQLERRM),
+            PERFORM public.log_event('matching_failed', v_user, jsonb_build_object('sqlstate', SQLSTATE, 'message', SQLERRM),
                 'ERROR', 'matching_orchestrator');
         END;
     END LOOP;

@@ -3,11 +3,11 @@
 
 -- Of whoever is counted: nothing here is written.
 CREATE FUNCTION public.spark_measure_queue() RETURNS public.queue_metrics
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp SET jit = off
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
-    v_now timestamptz := spark_now();
-    v_m queue_metrics;
+    v_now timestamptz := public.spark_now();
+    v_m public.queue_metrics;
 BEGIN
     SELECT count(*), count(*) FILTER (WHERE p.gender = 'male'), count(*) FILTER (WHERE p.gender = 'female'),
            count(*) FILTER (WHERE p.gender IS NULL OR p.gender NOT IN ('male', 'female')),
@@ -19,8 +19,8 @@ BEGIN
       INTO v_m.total_users, v_m.male_count, v_m.female_count, v_m.other_count,
            v_m.spin_active_count, v_m.queue_waiting_count, v_m.paired_count, v_m.vote_active_count,
            v_m.tier1_count, v_m.tier2_count, v_m.tier3_count, v_m.avg_fairness_score, v_m.avg_wait_time_seconds
-      FROM matching_queue q
-      LEFT JOIN profiles p ON p.id = q.user_id,
+      FROM public.matching_queue q
+      LEFT JOIN public.profiles p ON p.id = q.user_id,
            LATERAL (SELECT CASE WHEN q.status NOT IN ('spin_active', 'queue_waiting') THEN NULL
                                 WHEN q.fairness_score >= 200 OR v_now - q.joined_at >= interval '120 seconds' THEN 1
                                 WHEN q.fairness_score >= 50 THEN 2 ELSE 3 END AS tier) w
@@ -37,12 +37,12 @@ END
 $$;
 
 CREATE FUNCTION public.collect_queue_metrics() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_m queue_metrics := spark_measure_queue();
+    v_m public.queue_metrics := public.spark_measure_queue();
 BEGIN
-    INSERT INTO queue_metrics SELECT v_m.*;
+    INSERT INTO public.queue_metrics SELECT v_m.*;
     RETURN jsonb_build_object(
         'total_users', v_m.total_users, 'male_count', v_m.male_count, 'female_count', v_m.female_count,
         'supply_demand_ratio', v_m.supply_demand_ratio, 'gender_imbalance_score', v_m.gender_imbalance_score,

@@ -1,10 +1,10 @@
 -- Schedule queue-size-monitoring: says when the queue is too large, too small, too uneven or too slow.
 
 CREATE FUNCTION public.monitor_queue_size() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_m queue_metrics := spark_measure_queue();
+    v_m public.queue_metrics := public.spark_measure_queue();
     v_warnings text[] := array_remove(ARRAY[
         CASE WHEN v_m.total_users > 500 THEN 'queue_too_large' END,
         CASE WHEN v_m.total_users < 10 THEN 'queue_too_small' END,
@@ -16,7 +16,7 @@ BEGIN
     v_found := jsonb_build_object('queue_size', v_m.total_users, 'gender_imbalance_score', v_m.gender_imbalance_score,
         'avg_wait_time_seconds', v_m.avg_wait_time_seconds, 'warnings', v_warnings);
     FOREACH v_warning IN ARRAY v_warnings LOOP
-        PERFORM log_event('queue_size_warning', NULL, v_found || jsonb_build_object('type', v_warning), 'WARNING',
+        PERFORM public.log_event('queue_size_warning', NULL, v_found || jsonb_build_object('type', v_warning), 'WARNING',
             'monitor_queue_size');
     END LOOP;
     RETURN v_found;

@@ -122,6 +122,32 @@ async fn what_was_missed_goes_by_the_policy() {
     assert_eq!(database.value(gap), "t");
 }
 
+/// A job that has thousands of due times to catch up with and a worker with one session: the others have their turn all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_catches_up_does_not_keep_the_others_waiting() {
+    let database = prepared().await;
+    database.run(
+        "SELECT cutover_worker.schedule('behind', '1 second', $$SELECT work('behind')$$, missed => 'all');
+         SELECT cutover_worker.schedule('other', '1 second', $$SELECT work('other')$$);",
+    );
+    let worker = start(&database.options(), Settings { jobs: 1, ..settings("one") });
+    until(&database, "SELECT bool_and(next_at IS NOT NULL) FROM cutover_worker.lease").await;
+    database.run(
+        "UPDATE cutover_worker.lease SET next_at = date_trunc('second', clock_timestamp()) - interval '2 hours' WHERE job = 'behind'",
+    );
+    let before = database.value("SELECT coalesce(max(id), 0) FROM cutover_worker.run");
+    ended(&database, "behind", 3).await;
+    let done = |job: &str| {
+        format!(
+            "SELECT count(*) FROM cutover_worker.run WHERE job = '{job}' AND id > {before} AND outcome = 'done'"
+        )
+    };
+    until(&database, &format!("SELECT ({}) >= 3", done("other"))).await;
+    let behind: u32 = database.value(&done("behind")).parse().unwrap();
+    assert!(behind < 7200, "it was done with first");
+    worker.stops().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changed_declarations_are_noticed_by_a_worker_that_listens() {
     let database = prepared().await;

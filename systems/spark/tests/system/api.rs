@@ -168,9 +168,12 @@ fn raised() -> Vec<(String, String, String)> {
     note(&spark, "state_machine_transition(test.u(1), 'match_found')");
     note(&spark, "state_machine_transition(test.u(1), 'nonsense')");
     note(&spark, "setup_schedulers()");
+    note(&spark, "spark_now() FROM set_config('spark.now', 'infinity', false)");
+    note(&spark, &format!("handle_idle_voter('{id}', test.u(2))"));
     spark.value(0, &format!("SELECT submit_vote(test.u(1), '{id}', 'yes')"));
     note(&spark, &format!("handle_idle_voter('{id}', test.u(1))"));
     let spark = Spark::with_a_pair();
+    note(&spark, "handle_reveal_timeout(test.m(), test.u(1))");
     note(&spark, "submit_vote(test.u(1), test.m(), 'yes')");
     spark.value(0, "SELECT complete_reveal(test.u(1), test.m())");
     note(&spark, "handle_reveal_timeout(test.m(), test.u(1))");

@@ -5,6 +5,38 @@ use cutover_postgres::session::{Session, Startup};
 use crate::support::Spark;
 use crate::working::{settings, start};
 
+/// Whoever may make functions and operators in `public` (everybody, before 15) is not run by what others call: theirs would fit the types of
+/// an expression better than PostgreSQL's own.
+#[test]
+fn what_others_make_beside_the_functions_is_not_called() {
+    let spark = Spark::with(4);
+    spark.0.run(
+        "CREATE TABLE caught (what text);
+         CREATE FUNCTION public.trap(numeric, int) RETURNS numeric LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.caught VALUES ('/'); RETURN 1; END $$;
+         CREATE FUNCTION public.trap(int, interval) RETURNS interval LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.caught VALUES ('*'); RETURN '1 s'; END $$;
+         CREATE FUNCTION public.trap(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.caught VALUES ('='); RETURN true; END $$;
+         CREATE OPERATOR public./ (LEFTARG = numeric, RIGHTARG = int, FUNCTION = public.trap);
+         CREATE OPERATOR public.* (LEFTARG = numeric, RIGHTARG = int, FUNCTION = public.trap);
+         CREATE OPERATOR public.* (LEFTARG = int, RIGHTARG = interval, FUNCTION = public.trap);
+         CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = public.trap);
+         CREATE FUNCTION public.jsonb_build_object(text, uuid) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.caught VALUES ('json'); RETURN '{}'; END $$;
+         CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.caught VALUES ('now'); RETURN '1999-01-01'; END $$;",
+    );
+    for call in [
+        "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 4) n",
+        "SELECT calculate_fairness_score(test.u(1))",
+        "SELECT matching_orchestrator()",
+        "SELECT collect_queue_metrics()",
+        "SELECT apply_gender_ratio_balancing()",
+        "SELECT monitor_queue_size()",
+        "SELECT check_scheduler_health()",
+        "SELECT guardian_queue_consistency()",
+    ] {
+        spark.value(0, call);
+        assert_eq!(spark.0.value("SELECT string_agg(what, ' ') FROM caught"), "", "{call}");
+    }
+}
+
 #[test]
 fn a_hostile_path_and_temporary_tables_change_nothing() {
     let tables = [

@@ -116,7 +116,7 @@ fn at_random_nothing_happens_that_must_not() {
          INSERT INTO blocked_users SELECT a.id, b.id FROM profiles a, profiles b
           WHERE a.gender = 'male' AND b.gender = 'female' AND random() < 0.3;
          -- The independent eye: whatever is matched is held against what must keep two apart.
-         CREATE FUNCTION test.look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         CREATE FUNCTION test.look() RETURNS trigger LANGUAGE plpgsql SET search_path = public, test AS $$ BEGIN
              IF EXISTS (SELECT FROM blocked_users WHERE NEW.user1_id IN (blocker_id, blocked_user_id) AND NEW.user2_id IN (blocker_id, blocked_user_id))
                  THEN INSERT INTO test.wrong VALUES ('blocked'); END IF;
              IF EXISTS (SELECT FROM yes_yes_pairs WHERE NEW.user1_id IN (user1_id, user2_id) AND NEW.user2_id IN (user1_id, user2_id))

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
+mod around;
 mod away;
 mod fairness;
 mod flows;

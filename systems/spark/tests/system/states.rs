@@ -78,8 +78,8 @@ fn nothing_else_writes_a_state() {
     let spark = Spark::with(0);
     let writers = "SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
                     WHERE pronamespace = 'public'::regnamespace
-                      AND (prosrc ~* 'UPDATE\\s+matching_queue[^;]*\\mSET[^;]*\\mstatus\\s*=\\s*v'
-                        OR prosrc ~* 'INSERT\\s+INTO\\s+matching_queue')";
+                      AND (prosrc ~* 'UPDATE\\s+(public\\.)?matching_queue[^;]*\\mSET[^;]*\\mstatus\\s*=\\s*v'
+                        OR prosrc ~* 'INSERT\\s+INTO\\s+(public\\.)?matching_queue')";
     assert_eq!(spark.0.value(writers), "state_machine_transition");
 }
 
