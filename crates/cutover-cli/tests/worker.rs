@@ -107,6 +107,45 @@ fn a_killed_worker_loses_its_run_which_another_one_does_once() {
     );
 }
 
+/// A worker that is stopped in a run (a frozen machine, a lost network) does not keep the job from the others for ever.
+#[test]
+fn a_stopped_worker_gives_up_what_it_holds() {
+    let place = place();
+    let gate = place.database().hold("LOCK TABLE gate");
+    let first = start(&place, &["--lease", "1s"]);
+    due(&place);
+    until(&place, AT_GATE);
+    signal(&first, Signal::STOP);
+    drop(gate);
+    let second = start(&place, &["--lease", "1s"]);
+    until(&place, "SELECT count(*) = 1 FROM cutover_worker.run WHERE outcome = 'done'");
+    signal(&first, Signal::CONT);
+    for worker in [first, second] {
+        signal(&worker, Signal::TERM);
+        ended(worker).ends_with(0);
+    }
+    assert_eq!(place.database().value("SELECT count(*) FROM ran"), "1");
+}
+
+/// What was switched off in the database stays so, whichever worker starts next.
+#[test]
+fn a_job_that_was_switched_off_stays_off() {
+    let place = place();
+    let first = start(&place, &[]);
+    until(&place, "SELECT next_at IS NOT NULL FROM cutover_worker.lease");
+    place.database().run("UPDATE cutover_worker.job SET enabled = false");
+    signal(&first, Signal::TERM);
+    ended(first).ends_with(0);
+    let second = start(&place, &[]);
+    until(
+        &place,
+        "SELECT count(*) > 1 FROM pg_stat_activity WHERE application_name LIKE 'cutover worker%' AND datname = current_database()",
+    );
+    assert_eq!(place.database().value("SELECT enabled FROM cutover_worker.job"), "f");
+    signal(&second, Signal::TERM);
+    ended(second).ends_with(0);
+}
+
 #[test]
 fn one_signal_finishes_what_runs_and_two_cancel_it() {
     let place = place();

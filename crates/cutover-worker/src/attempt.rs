@@ -142,6 +142,9 @@ impl From<Failure> for Undone {
     }
 }
 
+/// A worker on a busy machine may need so long from one statement of a run to the next.
+const SHORTEST_IDLE: Duration = Duration::from_secs(5);
+
 /// The transaction: gives the rows that the command speaks of.
 async fn work(
     around: &Surroundings,
@@ -151,8 +154,12 @@ async fn work(
     command: &str,
 ) -> Result<Option<u64>, Undone> {
     let timeout = store::millis(task.timeout).clamp(1, i64::from(i32::MAX));
-    let begin =
-        format!("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SET LOCAL statement_timeout = {timeout}");
+    // A worker that is stopped, or cut off without a word, gives up what it holds when its lease is over: the server sees to that.
+    let idle = store::millis(around.lease.max(SHORTEST_IDLE)).clamp(1, i64::from(i32::MAX));
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SET LOCAL statement_timeout = {timeout}; \
+         SET LOCAL idle_in_transaction_session_timeout = {idle}"
+    );
     session.execute(&begin).await?;
     store::begin(session, &task.job, taken).await?;
     let sent = Instant::now();

@@ -93,6 +93,7 @@ CREATE FUNCTION cutover_worker._declare(
 DECLARE
     known cutover_worker.job;
     same_times boolean;
+    was_gone boolean;
 BEGIN
     IF _name IS NULL OR _name !~ '\S' OR length(_name) > 200 OR _name ~ '[\x01-\x1f\x7f]' THEN
         RAISE EXCEPTION 'a job needs a name: visible text in one line, at most 200 characters' USING ERRCODE = '22023';
@@ -139,9 +140,12 @@ BEGIN
                 THEN 'Give one of them another name, or take this one away: SELECT cutover_worker.unschedule(' || quote_literal(_name) || ').'
                 ELSE 'Change it there, or give this one another name.' END;
     END IF;
+    -- Its file had lost it while it was at work.
+    was_gone := known.problem IS NOT DISTINCT FROM 'its file does not declare it any more';
     same_times := known.schedule = _schedule AND known.time_zone = _time_zone;
     IF same_times AND known.kind = _kind AND known.command = _command AND known.missed = _missed
-       AND known.timeout = _timeout AND known.retries = _retries AND known.enabled = coalesce(_enabled, known.enabled) THEN
+       AND known.timeout = _timeout AND known.retries = _retries AND known.enabled = coalesce(_enabled, known.enabled)
+       AND NOT was_gone THEN
         RETURN false;
     END IF;
     IF NOT same_times THEN
@@ -155,7 +159,7 @@ BEGIN
     END IF;
     UPDATE cutover_worker.job
        SET kind = _kind, schedule = _schedule, command = _command, time_zone = _time_zone, missed = _missed,
-           timeout = _timeout, retries = _retries, enabled = coalesce(_enabled, known.enabled), revision = known.revision + 1, problem = NULL
+           timeout = _timeout, retries = _retries, enabled = coalesce(_enabled, known.enabled OR was_gone), revision = known.revision + 1, problem = NULL
      WHERE name = _name;
     PERFORM pg_notify('cutover_worker', '');
     RETURN true;
@@ -219,7 +223,8 @@ BEGIN
             count := count + 1;
         ELSE
             -- It is at work, which is not waited for: it does not begin again, and a later start takes it away.
-            UPDATE cutover_worker.job SET enabled = false, revision = revision + 1 WHERE name = gone AND enabled;
+            UPDATE cutover_worker.job SET enabled = false, problem = 'its file does not declare it any more', revision = revision + 1
+             WHERE name = gone AND enabled;
         END IF;
     END LOOP;
     RETURN count;

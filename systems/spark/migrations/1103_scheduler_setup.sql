@@ -34,6 +34,20 @@ BEGIN
 END
 $$;
 
+-- Whether the worker has handed a job on to pg_cron (cutover worker pg-cron).
+CREATE FUNCTION public.spark_handed_on(p_job text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_is boolean;
+BEGIN
+    IF to_regclass('cutover_worker.job') IS NOT NULL THEN
+        EXECUTE 'SELECT bool_or(runner = ''pg_cron'') FROM cutover_worker.job WHERE name = $1' INTO v_is USING p_job;
+    END IF;
+    RETURN coalesce(v_is, false);
+END
+$$;
+
 CREATE FUNCTION public.setup_schedulers() RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -51,6 +65,11 @@ BEGIN
     FOR v_job IN SELECT * FROM public.spark_schedules() LOOP
         IF v_scheduler = 'worker' THEN
             EXECUTE 'SELECT cutover_worker.schedule($1, $2, $3)' USING v_job.name, v_job.seconds || ' seconds', v_job.command;
+            -- What pg_cron was given before there was a worker would run beside it; what the worker has handed on stays.
+            IF to_regclass('cron.job') IS NOT NULL THEN
+                EXECUTE 'SELECT cron.unschedule(c.jobid) FROM cron.job c WHERE c.jobname = $1 AND c.command = $2 AND $3'
+                    USING v_job.name, v_job.command, NOT public.spark_handed_on(v_job.name);
+            END IF;
         ELSE
             -- pg_cron counts to 59 seconds; a minute is written as one.
             EXECUTE 'SELECT cron.schedule($1, $2, $3)'

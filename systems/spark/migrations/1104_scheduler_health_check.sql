@@ -14,10 +14,10 @@ BEGIN
     FOR v_job IN SELECT * FROM public.spark_schedules() LOOP
         v_expected := v_expected + 1;
         v_succeeded := NULL;
-        IF v_scheduler = 'worker' THEN
+        IF v_scheduler = 'worker' AND NOT public.spark_handed_on(v_job.name) THEN
             EXECUTE 'SELECT max(last_succeeded) FROM cutover_worker.status WHERE name = $1 AND enabled AND NOT overdue'
                 INTO v_succeeded USING v_job.name;
-        ELSIF v_scheduler = 'pg_cron' THEN
+        ELSIF v_scheduler IS NOT NULL AND to_regclass('cron.job_run_details') IS NOT NULL THEN
             EXECUTE 'SELECT max(r.end_time) FROM cron.job j JOIN cron.job_run_details r ON r.jobid = j.jobid
                       WHERE j.jobname = $1 AND j.active AND r.status = ''succeeded'''
                 INTO v_succeeded USING v_job.name;

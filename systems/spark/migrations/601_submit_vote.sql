@@ -75,6 +75,10 @@ BEGIN
     IF v_state IS DISTINCT FROM 'vote_active' THEN
         RAISE EXCEPTION 'user % cannot vote in state %', p_user, coalesce(v_state, 'idle') USING ERRCODE = 'SP005';
     END IF;
+    -- The schedule may be late; the time is over all the same.
+    IF public.detect_vote_timeout(p_user) THEN
+        RAISE EXCEPTION 'the time to vote in match % is over', p_match USING ERRCODE = 'SP005';
+    END IF;
     -- A partner who votes from an older snapshot (REPEATABLE READ) and does not see this vote gets an error, and not a wait for ever.
     UPDATE public.matches SET updated_at = v_now WHERE id = p_match;
     INSERT INTO public.votes (match_id, user_id, vote_type, created_at, updated_at) VALUES (p_match, p_user, p_vote, v_now, v_now)

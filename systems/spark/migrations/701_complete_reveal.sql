@@ -17,6 +17,10 @@ BEGIN
     ELSIF v_state IS DISTINCT FROM 'paired' THEN
         RAISE EXCEPTION 'user % cannot reveal in state %', p_user, coalesce(v_state, 'idle') USING ERRCODE = 'SP005';
     END IF;
+    -- The schedule may be late; the time is over all the same.
+    IF public.detect_reveal_timeout(p_user) THEN
+        RAISE EXCEPTION 'the time to reveal in match % is over', p_match USING ERRCODE = 'SP005';
+    END IF;
     -- A set: each user once.
     UPDATE public.matches SET
         metadata = jsonb_set(metadata, '{revealed_users}', coalesce(metadata -> 'revealed_users', '[]') || to_jsonb(p_user)),

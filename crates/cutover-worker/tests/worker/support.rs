@@ -126,7 +126,7 @@ pub(crate) fn job(name: &str, command: &str) -> Job {
         missed: "skip".into(),
         timeout: Duration::from_secs(60),
         retries: 0,
-        enabled: true,
+        enabled: None,
         places: JobPlaces {
             kind: place.clone(),
             schedule: place.clone(),

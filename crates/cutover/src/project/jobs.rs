@@ -40,8 +40,8 @@ pub struct Job {
     pub timeout: Duration,
     /// How many further tries a run has.
     pub retries: u32,
-    /// Whether it is run.
-    pub enabled: bool,
+    /// Whether it is run; none: as it is in the database, a new one is.
+    pub enabled: Option<bool>,
     /// Where it says when, which kind, what and in which time zone: problems that say nothing yet.
     pub places: JobPlaces,
 }

@@ -170,10 +170,13 @@ fn raised() -> Vec<(String, String, String)> {
     note(&spark, "setup_schedulers()");
     note(&spark, "spark_now() FROM set_config('spark.now', 'infinity', false)");
     note(&spark, &format!("handle_idle_voter('{id}', test.u(2))"));
+    let late = "FROM set_config('spark.now', '2026-01-01 12:00:40+00', false)";
+    note(&spark, &format!("submit_vote(test.u(1), test.m(), 'yes') {late}"));
     spark.value(0, &format!("SELECT submit_vote(test.u(1), '{id}', 'yes')"));
     note(&spark, &format!("handle_idle_voter('{id}', test.u(1))"));
     let spark = Spark::with_a_pair();
     note(&spark, "handle_reveal_timeout(test.m(), test.u(1))");
+    note(&spark, &format!("complete_reveal(test.u(1), test.m()) {late}"));
     note(&spark, "submit_vote(test.u(1), test.m(), 'yes')");
     spark.value(0, "SELECT complete_reveal(test.u(1), test.m())");
     note(&spark, "handle_reveal_timeout(test.m(), test.u(1))");

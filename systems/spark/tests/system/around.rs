@@ -112,6 +112,20 @@ fn nobody_is_timed_out_before_their_time() {
     spark.refused("SELECT handle_reveal_timeout(test.m(), test.u(1))", "SP005");
 }
 
+/// Who is late is late, whether the schedule has been there or not.
+#[test]
+fn what_comes_after_its_time_is_refused() {
+    let spark = Spark::with_voters();
+    spark.value(29_999, "SELECT submit_vote(test.u(1), test.m(), 'yes')");
+    let (code, message) = spark.try_at(30_000, "SELECT submit_vote(test.u(2), test.m(), 'yes')").unwrap_err();
+    assert_eq!(code, "SP005", "{message}");
+    let spark = Spark::with_a_pair();
+    spark.value(14_999, "SELECT complete_reveal(test.u(1), test.m())");
+    let (code, message) = spark.try_at(15_000, "SELECT complete_reveal(test.u(2), test.m())").unwrap_err();
+    assert_eq!(code, "SP005", "{message}");
+    assert_eq!(spark.states(), "1 paired, 2 paired");
+}
+
 /// Numbers and times that are none.
 #[test]
 fn what_is_no_number_and_no_time_is_refused_and_stops_nobody() {

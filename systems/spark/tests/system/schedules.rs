@@ -27,6 +27,8 @@ fn pg_cron(version: &str) -> String {
          CREATE SCHEMA cron;
          CREATE TABLE cron.job (jobid bigint GENERATED ALWAYS AS IDENTITY, jobname text UNIQUE, schedule text, command text, active boolean DEFAULT true);
          CREATE TABLE cron.job_run_details (jobid bigint, status text, start_time timestamptz, end_time timestamptz);
+         CREATE FUNCTION cron.unschedule(job_id bigint) RETURNS boolean LANGUAGE sql AS $$
+             DELETE FROM cron.job WHERE jobid = job_id RETURNING true $$;
          CREATE FUNCTION cron.schedule(job_name text, schedule text, command text) RETURNS bigint LANGUAGE sql AS $$
              INSERT INTO cron.job (jobname, schedule, command) VALUES (job_name, schedule, command)
                  ON CONFLICT (jobname) DO UPDATE SET schedule = excluded.schedule RETURNING jobid $$;"
@@ -76,6 +78,28 @@ fn the_worker_gets_all_eight_and_health_tells_who_is_late() {
         assert_eq!(late, "[\"gender-balancing\"]");
         spark.0.run("UPDATE cutover_worker.jobs SET overdue = false, enabled = true, last_succeeded = '2026-01-01 12:00Z'");
     }
+}
+
+/// One of the two runs them, whoever came first, and health asks the one that does.
+#[test]
+fn the_worker_takes_over_from_pg_cron_and_hands_on_to_it() {
+    let spark = Spark::with(0);
+    spark.0.run(&pg_cron("1.6"));
+    spark.value(0, "SELECT setup_schedulers()");
+    assert_eq!(spark.count("cron.job"), "8");
+    spark.0.run(WORKER);
+    spark.0.run("CREATE TABLE cutover_worker.job (name text, runner text DEFAULT 'worker')");
+    spark.value(0, "SELECT setup_schedulers()");
+    assert_eq!((spark.count("cron.job"), spark.count("cutover_worker.jobs")), ("0".into(), "8".into()));
+    // As `cutover worker pg-cron` leaves it.
+    spark.0.run(
+        "INSERT INTO cron.job (jobname, command) SELECT name, command FROM cutover_worker.jobs;
+         INSERT INTO cutover_worker.job SELECT name, 'pg_cron' FROM cutover_worker.jobs;
+         INSERT INTO cron.job_run_details SELECT jobid, 'succeeded', '2026-01-01 12:00Z', '2026-01-01 12:00Z' FROM cron.job",
+    );
+    assert_eq!(health(&spark, 1000), "8 0 8 true t");
+    spark.value(0, "SELECT setup_schedulers()");
+    assert_eq!(spark.count("cron.job"), "8");
 }
 
 #[test]

@@ -124,7 +124,7 @@ pub(super) struct JobConfig {
     pub(super) missed: Option<Spanned<String>>,
     pub(super) timeout: Option<Spanned<(Duration, String)>>,
     pub(super) retries: Option<Spanned<i64>>,
-    pub(super) enabled: bool,
+    pub(super) enabled: Option<bool>,
 }
 
 /// One `[[api.replaces]]`.
@@ -230,7 +230,7 @@ fn job(table: &mut Table) -> JobConfig {
         missed: table.take_spanned_string("missed"),
         timeout: table.take_duration("timeout"),
         retries: table.take_integer("retries").map(|number| Spanned::new(retries, number)),
-        enabled: table.take_bool("enabled").unwrap_or(true),
+        enabled: table.take_bool("enabled"),
     }
 }
 
