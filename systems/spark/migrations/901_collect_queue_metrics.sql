@@ -40,8 +40,9 @@ CREATE FUNCTION public.collect_queue_metrics() RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_m public.queue_metrics := public.spark_measure_queue();
+    v_m public.queue_metrics;
 BEGIN
+    v_m := public.spark_measure_queue();
     INSERT INTO public.queue_metrics SELECT v_m.*;
     RETURN jsonb_build_object(
         'total_users', v_m.total_users, 'male_count', v_m.male_count, 'female_count', v_m.female_count,

@@ -4,11 +4,12 @@ CREATE FUNCTION public.apply_gender_ratio_balancing() RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_m public.queue_metrics := public.spark_measure_queue();
+    v_m public.queue_metrics;
     v_scarce text;
     v_user uuid;
     v_boosted integer := 0;
 BEGIN
+    v_m := public.spark_measure_queue();
     IF v_m.gender_imbalance_score >= 0.3 THEN
         v_scarce := CASE WHEN v_m.male_count < v_m.female_count THEN 'male' ELSE 'female' END;
         FOR v_user IN

@@ -4,7 +4,7 @@ CREATE FUNCTION public.monitor_queue_size() RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_m public.queue_metrics := public.spark_measure_queue();
+    v_m public.queue_metrics;
     v_warnings text[] := array_remove(ARRAY[
         CASE WHEN v_m.total_users > 500 THEN 'queue_too_large' END,
         CASE WHEN v_m.total_users < 10 THEN 'queue_too_small' END,
@@ -13,6 +13,7 @@ DECLARE
     v_warning text;
     v_found jsonb;
 BEGIN
+    v_m := public.spark_measure_queue();
     v_found := jsonb_build_object('queue_size', v_m.total_users, 'gender_imbalance_score', v_m.gender_imbalance_score,
         'avg_wait_time_seconds', v_m.avg_wait_time_seconds, 'warnings', v_warnings);
     FOREACH v_warning IN ARRAY v_warnings LOOP
