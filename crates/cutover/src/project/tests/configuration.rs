@@ -426,7 +426,7 @@ fn jobs_are_read_and_each_mistake_has_its_line() {
         job.retries,
         job.enabled,
     );
-    assert_eq!(found, ("tick", "5 seconds", "one", Duration::from_secs(30), 3, false));
+    assert_eq!(found, ("tick", "5 seconds", "one", Duration::from_secs(30), 3, Some(false)));
     let files = with(
         "[[job]]\nname = \"a\"\nschedule = \"5 seconds\"\ncommand = \"SELECT 1\"\nmissed = \"never\"\ntimeout = \"0\"\n\
          retries = -1\nfoo = 1\n[[job]]\nname = \"a\"\ncommand = \"\"\ntimeout = 5\n",
