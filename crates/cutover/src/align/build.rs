@@ -211,6 +211,17 @@ struct Waiting<'a> {
     why: String,
 }
 
+/// A statement of somebody's file does not go on for ever, whatever the file sets (`pg_dump` writes `SET statement_timeout = 0`).
+async fn limit(session: &mut Session) -> Result<(), AlignError> {
+    session.execute(LIMIT).await.map(drop).map_err(AlignError::Lost)
+}
+
+/// What makes an empty database takes a moment.
+#[cfg(not(test))]
+const LIMIT: &str = "SET statement_timeout = '30s'";
+#[cfg(test)]
+const LIMIT: &str = "SET statement_timeout = '3s'";
+
 /// Whether a statement takes something away, and makes nothing.
 fn takes_away(sql: &str) -> bool {
     effects_of_text(sql).is_ok_and(|effects| !effects.drops.is_empty() && effects.creates.is_empty())
@@ -256,6 +267,7 @@ impl Building<'_> {
             let before = waiting.len();
             for mut one in waiting {
                 bodies::search(&one.path, session).await?;
+                limit(session).await?;
                 match bodies::made(one.part, &one.fenced, session).await? {
                     Made::Refused(why) => {
                         one.why = why;
@@ -270,6 +282,7 @@ impl Building<'_> {
                     self.leave_out(one.part, &one.why);
                 }
                 let (bodiless, refused) = bodies::put(bodies, session).await?;
+                session.execute("RESET statement_timeout").await.map_err(AlignError::Lost)?;
                 for (part, why) in refused {
                     self.leave_out(part, &why);
                 }
@@ -295,6 +308,7 @@ impl Building<'_> {
                 session.execute("RESET ROLE").await.map_err(AlignError::Lost)?;
                 bodies::search(&begins_with, session).await?;
             }
+            limit(session).await?;
             let why = if is_optional(&part.sql) {
                 "nothing is there that it changes".to_owned()
             } else {

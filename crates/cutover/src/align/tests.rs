@@ -653,6 +653,19 @@ async fn what_files_clear_away_first_stays_as_they_make_it() {
     assert!(alignment.not_compared.is_empty(), "{:?}", alignment.not_compared);
 }
 
+/// A file that waits for ever, and sets that it may, holds nobody up.
+#[tokio::test]
+async fn a_statement_of_a_file_has_its_time() {
+    let model = said(&["SET statement_timeout = 0", "CREATE TABLE t (n int)", "SELECT pg_sleep(3600)"]);
+    let database = testkit::database();
+    database.run("CREATE TABLE t (n int)");
+    let there = Side::Database(Box::new(database.options()));
+    let sandbox = SandboxProvider::local(testkit::sandbox_options());
+    let alignment = align(&model, there, &[], Some(&database.options()), &sandbox).await.unwrap();
+    let [late] = &alignment.not_compared[..] else { panic!("{alignment:?}") };
+    assert!(late.line == 3 && late.what.contains("statement timeout"), "{late:?}");
+}
+
 /// On a server that others use nothing is run that may go beyond the database; what is left out is named, without what is secret in it.
 #[tokio::test]
 async fn files_of_ddl_do_nothing_to_a_server_that_others_use() {
