@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::{Event, ObjectRef, RoutineName};
+use cutover_analysis::own_schemas;
 use cutover_analysis::sql::{identifier_list, quote_ident, quote_qualified};
 use cutover_postgres::session::{Failure, Session};
 use serde::Deserialize;
@@ -10,7 +11,8 @@ use serde::Deserialize;
 use crate::catalog::{Fields, read_all};
 
 /// Routines of everybody but PostgreSQL and cutover.
-const ROUTINES: &str = "
+const ROUTINES: &str = concat!(
+    "
 SELECT p.oid::text, n.nspname, p.proname, p.prokind, l.lanname,
        coalesce((SELECT string_agg(format_type(a.t, NULL), ', ' ORDER BY a.i) FROM unnest(p.proargtypes) WITH ORDINALITY a(t, i)), ''),
        pg_get_function_arguments(p.oid), coalesce(pg_get_function_result(p.oid), ''), p.provolatile, p.proisstrict, p.prosecdef, p.proparallel,
@@ -30,8 +32,11 @@ SELECT p.oid::text, n.nspname, p.proname, p.prokind, l.lanname,
          WHERE g.aggfnoid = p.oid AND f.oid <> 0)
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
   LEFT JOIN pg_depend m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid AND m.deptype = 'e' AND m.refclassid = 'pg_extension'::regclass
- WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'cutover', 'cutover_worker')
-   AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')";
+ WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ",
+    own_schemas!(),
+    ")
+   AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')"
+);
 
 /// What PostgreSQL itself has by these names: functions, and types, which look like them in a cast.
 const OWN_NAMES: &str = "
