@@ -175,6 +175,12 @@ fn invariants(outcome: &Outcome) -> Vec<String> {
         count(usize::try_from(seen.rounds).unwrap_or(0), "round", "rounds"),
         count(usize::try_from(seen.violations()).unwrap_or(0), "violation", "violations")
     )];
+    // What had nothing to look at has shown nothing.
+    let idle = INVARIANTS.iter().zip(&seen.invariants).filter(|(_, looked)| looked.things == 0);
+    let idle: Vec<&str> = idle.map(|(invariant, _)| invariant.name).collect();
+    if !idle.is_empty() {
+        lines.push(format!("  not shown, for there was nothing to look at: {}", idle.join(", ")));
+    }
     for (invariant, looked) in INVARIANTS.iter().zip(&seen.invariants) {
         lines.push(format!(
             "  {:<34}{:>9} looked at, {} violated",

@@ -63,6 +63,9 @@ fn in_real_time_the_worker_runs_the_schedules() {
     });
     assert!(outcome.holds(), "{}", lines(&outcome).join("\n"));
     assert!(outcome.interrupted);
+    // Nobody has waited for 30 seconds yet: what would be seen then is said not to be shown.
+    let told = lines(&outcome).into_iter().find(|line| line.contains("nothing to look at"));
+    assert!(told.as_ref().is_some_and(|line| line.contains("expansions-end")), "{told:?}");
     assert_eq!(outcome.scheduler(), "cutover worker");
     assert!(outcome.runs.done("matching-orchestrator").count() > 0 && !outcome.figures.pairs.is_empty());
     let set = "SELECT count(*) FROM cutover_worker.job WHERE project IS NULL";
