@@ -214,17 +214,26 @@ impl Engine<'_> {
     /// How long to wait before another try.
     fn is_disconnected(&mut self, error: &WorkerError) -> Duration {
         self.keeper = None;
-        if std::mem::replace(&mut self.connected, false) {
-            self.metrics.connected(false);
-            (self.sink)(&WorkerEvent::Disconnected { why: error.to_string() });
-        }
+        self.tell_disconnected(&error.to_string());
         self.pause = (self.pause * 2).clamp(Duration::from_millis(100), LONGEST_PAUSE);
         self.jitter.around(self.pause)
     }
 
+    fn tell_disconnected(&mut self, why: &str) {
+        if std::mem::replace(&mut self.connected, false) {
+            self.metrics.connected(false);
+            (self.sink)(&WorkerEvent::Disconnected { why: why.to_owned() });
+        }
+    }
+
     async fn session(&mut self, stop: &Stop) -> Result<Session, WorkerError> {
-        if let Some(session) = self.keeper.take().filter(|session| !session.is_closed()) {
-            return Ok(session);
+        match self.keeper.take() {
+            Some(session) if !session.is_closed() => return Ok(session),
+            // A server that was away for less than one look has been away too.
+            Some(_) => {
+                self.tell_disconnected("the server closed the connection while nothing was asked of it")
+            }
+            None => {}
         }
         tokio::select! {
             session = Session::connect(&self.around.options, &self.around.startup) => Ok(session?),

@@ -183,3 +183,23 @@ async fn a_job_that_loses_its_workers_is_given_up_for_this_time() {
     );
     worker.stops().await;
 }
+
+/// A server that restarts between two looks leaves no trace but closed connections: that it was away is told all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_closed_between_two_looks_is_told() {
+    let database = prepared().await;
+    let mut seldom = settings("w");
+    seldom.poll = std::time::Duration::from_secs(3_600);
+    let worker = start(&database.options(), seldom);
+    let looks =
+        "FROM pg_stat_activity WHERE application_name = 'cutover worker w' AND datname = current_database()
+                    AND query <> 'LISTEN cutover_worker'";
+    worker.tells(|event| matches!(event, WorkerEvent::Started { .. })).await;
+    until(&database, &format!("SELECT bool_and(state = 'idle') {looks}")).await;
+    database.run(&format!("SELECT pg_terminate_backend(pid) {looks}"));
+    until(&database, &format!("SELECT count(*) = 0 {looks}")).await;
+    database.run("NOTIFY cutover_worker");
+    worker.tells(|event| matches!(event, WorkerEvent::Disconnected { .. })).await;
+    worker.tells(|event| matches!(event, WorkerEvent::Connected)).await;
+    worker.stops().await;
+}
