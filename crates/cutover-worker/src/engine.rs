@@ -248,7 +248,7 @@ impl Engine<'_> {
             Some(session) if !session.is_closed() => return Ok(session),
             // A server that was away for less than one look has been away too.
             Some(_) => {
-                self.tell_disconnected("the server closed the connection while nothing was asked of it")
+                self.tell_disconnected("the server closed the connection while nothing was asked of it");
             }
             None => {}
         }
