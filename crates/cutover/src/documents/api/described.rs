@@ -90,10 +90,10 @@ impl Comments {
         (to > from && self.0.get(to) == Some(&Line::Empty)).then_some((from, to))
     }
 
-    /// The words of a comment: a paragraph for each that an empty line of it ends. None where there are none.
-    fn words(&self, (from, to): Block) -> Option<String> {
+    /// The words of a comment, a text for each of its paragraphs.
+    fn paragraphs(&self, (from, to): Block) -> Vec<String> {
         let mut paragraphs = vec![Vec::new()];
-        for line in self.0.get(from..to)? {
+        for line in self.0.get(from..to).unwrap_or_default() {
             let Line::Comment(text) = line else { continue };
             if text.is_empty() {
                 paragraphs.push(Vec::new());
@@ -104,9 +104,13 @@ impl Comments {
                 last.push(text.as_str());
             }
         }
-        let paragraphs: Vec<String> =
-            paragraphs.iter().filter(|one| !one.is_empty()).map(|one| one.join(" ")).collect();
-        (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"))
+        paragraphs.iter().filter(|one| !one.is_empty()).map(|one| one.join(" ")).collect()
+    }
+
+    /// What stands above a function: all of it.
+    fn words(&self, block: Block) -> Option<String> {
+        let paragraphs = self.paragraphs(block);
+        (!paragraphs.is_empty()).then(|| paragraphs.join(" "))
     }
 
     /// What is said of the functions whose statements begin in these lines, counted from 1. `alone`: the file has no other statements.
@@ -126,7 +130,8 @@ impl Comments {
             _ => None,
         };
         if let Some(of) = of.and_then(|of| said.get_mut(of)) {
-            *of = self.words(first);
+            // What follows is of the file, or of more than it.
+            *of = self.paragraphs(first).into_iter().next();
         }
         said
     }
@@ -157,13 +162,13 @@ mod tests {
     fn the_comment_directly_above_is_of_the_function() {
         let text = "-- +goose Up\n\n-- Says hello\n-- to all.\n--\n-- ------\n-- Twice.\nCREATE FUNCTION a\n$$ -- b\n$$;\n\nCREATE FUNCTION b\n\
             $$\n-- inside\n$$;\n-- cutover: allow x y\nCREATE FUNCTION c\n;\n/* One\n * two. */\nCREATE FUNCTION d\n;\n-- far\n\nCREATE FUNCTION e";
-        assert_eq!(said(text, false), ["Says hello to all.\n\nTwice.", "-", "-", "One two.", "-"]);
+        assert_eq!(said(text, false), ["Says hello to all. Twice.", "-", "-", "One two.", "-"]);
     }
 
     #[test]
     fn what_a_file_begins_with_is_of_its_first_function_or_of_the_only_silent_one() {
         assert_eq!(
-            said("\n-- The file.\n\nCREATE FUNCTION a\n;\nCREATE FUNCTION b", true),
+            said("\n-- The file.\n--\n-- And more.\n\nCREATE FUNCTION a\n;\nCREATE FUNCTION b", true),
             ["The file.", "-"]
         );
         let text = "-- The file.\n\n-- Of a.\nCREATE FUNCTION a\n;\nCREATE FUNCTION b\n;\n-- Of c.\nCREATE FUNCTION c";
