@@ -81,7 +81,7 @@ pub struct Figures {
 /// Each wait: user, gender, seconds, when it was over (none where it was not). A step to `spin_active` begins one, and so does the
 /// return of somebody who waited for nobody when they went; it is over with the next `match_found`. A tick takes whoever joined
 /// while it was at work, with the time of its own beginning: that wait is 0.
-const WAITS: &str = r#"
+const WAITS: &str = r"
 WITH step AS (
     SELECT user_id, at, to_state, event FROM {transitions} t
 ), begun AS (
@@ -97,7 +97,7 @@ SELECT f.user_id::text, coalesce(p.gender, ''), CASE WHEN f.since > coalesce(f.b
   FROM found f JOIN {people} p ON p.id = f.user_id
 UNION ALL
 SELECT q.user_id::text, coalesce(p.gender, ''), greatest(0, extract(epoch FROM {now} - q.joined_at)), NULL
-  FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id WHERE q.status IN ('spin_active', 'queue_waiting')"#;
+  FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id WHERE q.status IN ('spin_active', 'queue_waiting')";
 
 const PAIRS: &str = r#"
 SELECT (extract(epoch FROM min("timestamp")) * 1000000)::bigint FROM public.spark_event_log

@@ -59,6 +59,7 @@ impl Person {
     }
 
     /// The same person with another account: the how manyeth, from 0.
+    #[must_use]
     pub fn anew(&self, seed: u64, account: u32) -> Self {
         Self { id: id(&mut Dice::of(seed, self.n, PROFILE, account)), ..self.clone() }
     }

@@ -2,7 +2,7 @@
 //! own, is written by triggers in the transactions that it is about, locks nothing of theirs, and nothing but the eye reads it.
 
 /// The statements that make it. The triggers fire whatever `session_replication_role` says: who plants something is seen too.
-pub const STATEMENTS: &str = r#"
+pub const STATEMENTS: &str = r"
 CREATE SCHEMA simulator;
 
 -- Of lines of the log: whom they were about, where the account is gone.
@@ -59,4 +59,4 @@ BEGIN
 END $$;
 CREATE TRIGGER simulator_keeps_matches AFTER INSERT OR DELETE ON public.matches FOR EACH ROW EXECUTE FUNCTION simulator.keep_match();
 ALTER TABLE public.matches ENABLE ALWAYS TRIGGER simulator_keeps_matches;
-"#;
+";

@@ -104,7 +104,7 @@ const MET_AND_ENDED: &str =
 
 /// Whom the log gives a cause for a boost: where they were then is the eye's own record. Who said yes has it wherever they are; whose
 /// partner is gone, where they are there or away within their grace.
-const DUE: &str = r#"(SELECT p.user_id, v.match_id, o.at, 'they said yes and the other passed' AS why
+const DUE: &str = r"(SELECT p.user_id, v.match_id, o.at, 'they said yes and the other passed' AS why
     FROM (SELECT event_data ->> 'match_id' AS match_id, user_id FROM {log} l WHERE event_type = 'vote_submitted'
            GROUP BY 1, 2 HAVING bool_and(event_data ->> 'vote' = 'yes')) v
     JOIN (SELECT match_id, min(at) AS at FROM (SELECT match_id, at FROM {transitions} t WHERE event = 'one_voted_pass'
@@ -116,7 +116,7 @@ const DUE: &str = r#"(SELECT p.user_id, v.match_id, o.at, 'they said yes and the
    WHERE b.event <> 'one_voted_pass'
      AND (p.status IN ('paired', 'vote_active') OR p.status = 'soft_offline' AND p.disconnected_at > b.at - interval '10 seconds')
      AND (b.event <> 'partner_idle' OR EXISTS (SELECT FROM {log} l WHERE l.event_type = 'vote_timeout'
-            AND l.event_data ->> 'match_id' = b.match_id AND l.event_data ->> 'partner_vote' = 'yes')))"#;
+            AND l.event_data ->> 'match_id' = b.match_id AND l.event_data ->> 'partner_vote' = 'yes')))";
 
 /// Each match of the first two tiers, with what both were and wanted when it was made; miles on a sphere, unknown where a place is.
 const TIERS: &str = "(SELECT f.match_id, f.tier, a.age AS age_a, b.age AS age_b, a.had_met,
@@ -322,6 +322,36 @@ mod tests {
         assert_eq!((errors.looked, errors.wrong.len(), deadlocks.wrong.len()), (7, 2, 1));
         assert!(errors.wrong[0].1.starts_with("join: SP004: "), "{errors:?}");
         assert!(deadlocks.wrong[0].1.starts_with("vote: 40P01: "), "{deadlocks:?}");
+    }
+
+    /// Only what names an account that is going is in order.
+    #[test]
+    fn what_meets_the_end_of_an_account_is_no_error_and_all_else_is() {
+        let mut tally = Tally::default();
+        let told = |code: &str, message: &str, detail: Option<&str>| {
+            Failure::from(ServerMessage {
+                code: code.to_owned(),
+                message: message.to_owned(),
+                detail: detail.map(str::to_owned),
+                ..ServerMessage::default()
+            })
+        };
+        let unknown = told("SP003", "user 00aa-1 is unknown", None);
+        let key =
+            told("23503", "violates", Some("Key (user_id)=(00aa-1) is not present in table \"profiles\"."));
+        let other = told("23503", "violates", Some("Key (user_id)=(00aa-12) is not present"));
+        let deadlock = told("40P01", "deadlock over 00aa-1", None);
+        let wrong = |tally: &mut Tally, failure: &Failure| {
+            tally.count(5, Duration::from_millis(1), Some(failure));
+            client_errors(tally).wrong.len() + deadlocks(tally).wrong.len()
+        };
+        assert_eq!(wrong(&mut tally, &unknown), 1);
+        tally.goes("00aa-1");
+        assert_eq!((wrong(&mut tally, &unknown), wrong(&mut tally, &key)), (1, 1));
+        assert_eq!((wrong(&mut tally, &other), wrong(&mut tally, &deadlock)), (2, 3));
+        assert_eq!(tally.kinds[5].met_a_deletion, 2);
+        tally.stays("00aa-1");
+        assert_eq!(wrong(&mut tally, &key), 4);
     }
 
     #[test]
