@@ -33,11 +33,13 @@ pub enum Call {
     Delete,
     /// Another one is made.
     Register,
+    /// `spin_start`.
+    Spin,
 }
 
 /// Kinds of calls, as reports name them, each with the errors that are in order: somebody else was quicker, and the match, or the
 /// state, is not the one any more that the device saw.
-pub const KINDS: [(&str, &[&str]); 10] = [
+pub const KINDS: [(&str, &[&str]); 11] = [
     // Who joins leaves the vote they are in by that; and their partner says yes at that moment.
     ("join", &["SP001"]),
     ("heartbeat", &[]),
@@ -49,6 +51,7 @@ pub const KINDS: [(&str, &[&str]); 10] = [
     ("leave", &[]),
     ("delete", &[]),
     ("register", &[]),
+    ("spin", &["SP001"]),
 ];
 
 impl Call {
@@ -65,6 +68,7 @@ impl Call {
             Self::Leave => 7,
             Self::Delete => 8,
             Self::Register => 9,
+            Self::Spin => 10,
         }
     }
 
@@ -86,6 +90,7 @@ impl Call {
             Self::Leave => format!("SELECT public.queue_remove('{id}', 'left')"),
             Self::Delete => format!("DELETE FROM public.profiles WHERE id = '{id}'"),
             Self::Register => person.statement(),
+            Self::Spin => format!("SELECT public.state_machine_transition('{id}', 'spin_start')"),
         }
     }
 }
@@ -206,6 +211,7 @@ impl Agent {
         let of = self.seen.as_ref().and_then(|(_, of)| of.clone()).unwrap_or_default();
         match decision {
             Decision::Join(_) => Call::Join,
+            Decision::Spin(_) => Call::Spin,
             Decision::Reveal(_) => Call::Reveal(of),
             Decision::Vote(_, vote) => Call::Vote(of, *vote),
             Decision::End(_) => Call::End,
@@ -231,7 +237,7 @@ impl Agent {
                 }
                 self.sees(state, of, now);
             }
-            (Call::Join, Answer::Done) => {
+            (Call::Join | Call::Spin, Answer::Done) => {
                 (self.phase, self.act, self.seen) = (Phase::Here, None, None);
                 (self.beat, self.look) = (now + BEAT, now + LOOK);
             }
@@ -350,6 +356,7 @@ impl Agent {
         self.act = match &decision {
             Decision::Nothing | Decision::Gone | Decision::Anew(_) | Decision::Then(..) => None,
             Decision::Join(after)
+            | Decision::Spin(after)
             | Decision::Reveal(after)
             | Decision::Vote(after, _)
             | Decision::End(after)

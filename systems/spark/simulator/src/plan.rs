@@ -37,8 +37,10 @@ pub const DELETING: u32 = 0;
 pub enum Decision {
     /// Nothing: somebody else, or a limit of time, goes on.
     Nothing,
-    /// They join the queue; in a match they leave it by that.
+    /// They join the queue, or say so once more.
     Join(Millis),
+    /// They spin again; in a match they leave it by that.
+    Spin(Millis),
     /// They reveal.
     Reveal(Millis),
     /// They vote.
@@ -111,7 +113,8 @@ pub fn decide(seed: u64, user: u32, occasion: Occasion, n: u32, deleting: u32) -
         Occasion::Meet => match dice.below(100) {
             0..8 => Decision::Nothing,
             8..14 => lose(dice, 500, 12_000),
-            14..16 => Decision::Join(dice.between(500, 10_000)),
+            14 => Decision::Join(dice.between(500, 10_000)),
+            15 => Decision::Spin(dice.between(500, 10_000)),
             16..18 => Decision::Leave(dice.between(500, 10_000)),
             18..26 => then(Decision::Reveal(dice.between(500, 6_000)), lose(dice, 100, 4_000)),
             _ => Decision::Reveal(dice.between(500, 12_000)),
@@ -119,7 +122,8 @@ pub fn decide(seed: u64, user: u32, occasion: Occasion, n: u32, deleting: u32) -
         Occasion::Vote => match dice.below(100) {
             0..8 => Decision::Nothing,
             8..14 => lose(dice, 500, 20_000),
-            14..16 => Decision::Join(dice.between(500, 15_000)),
+            14 => Decision::Join(dice.between(500, 15_000)),
+            15 => Decision::Spin(dice.between(500, 15_000)),
             16..19 => {
                 let first = Decision::Vote(dice.between(500, 8_000), Vote::Yes);
                 then(first, Decision::Vote(dice.between(500, 8_000), Vote::Pass))
@@ -217,6 +221,7 @@ mod tests {
         has(&|d| matches!(d, Decision::Drop { away: None, .. }));
         has(&|d| matches!(d, Decision::Leave(_)));
         has(&|d| matches!(d, Decision::End(_)));
+        has(&|d| matches!(d, Decision::Spin(_)));
         has(&|d| matches!(d, Decision::Delete(_)));
         has(&|d| matches!(d, Decision::Anew(_)));
     }
