@@ -23,6 +23,7 @@ demo: prerequisites ## Migrate and verify systems/bitstockerz on a throwaway ser
 .PHONY: demo-spark
 demo-spark: prerequisites ## Simulate systems/spark on a throwaway server: 300 users for 75 seconds, and whether everything held
 	$(CARGO) build --release --package spark-simulator
+	@mkdir -p $(TARGET)/demo
 	@exec $(TARGET)/release/spark-simulator --users 300 --seconds 75 --report $(TARGET)/demo/spark.html
 
 .PHONY: test

@@ -597,6 +597,7 @@ pub(super) fn embedded(name: &str, embedded: &[(&str, &[u8])]) -> Result<Project
         claim_places: Vec::new(),
         jobs: Vec::new(),
         replaces: Vec::new(),
+        internal: Vec::new(),
         checks: Vec::new(),
         check_files: Vec::new(),
         companions: Vec::new(),

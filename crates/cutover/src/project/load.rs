@@ -230,6 +230,7 @@ impl Loader {
         let models = models(config.models, &mut self.file);
         let jobs = jobs::jobs(config.jobs, &mut self.file);
         let replaces = api::replaces(config.replaces, &mut self.file);
+        let internal = api::internal(config.internal, &mut self.file);
         self.problems.absorb(self.file.problems());
         let project = Project {
             name: self.name,
@@ -249,6 +250,7 @@ impl Loader {
             checks,
             jobs,
             replaces,
+            internal,
             check_files,
             companions: self.companions,
             strays: self.strays,

@@ -27,8 +27,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use api::Replaces;
 pub(crate) use api::routine_in;
+pub use api::{Internal, Replaces};
 pub use config::{ApplyConfig, DatabaseConfig, Origin, Override, Overrides, Setting, Settings};
 pub use conventions::{Convention, Stray};
 pub use create::{Body, Created, initialise};
@@ -96,6 +96,8 @@ pub struct Project {
     pub jobs: Vec<Job>,
     /// Which call of an old function becomes which call of a new one, in the order of the file.
     pub replaces: Vec<Replaces>,
+    /// Patterns of functions that are no client's, in the order of the file.
+    pub internal: Vec<Internal>,
     /// SQL files whose statements must return no rows: absolute, sorted.
     pub check_files: Vec<PathBuf>,
     /// Files in migration folders that say something of migrations and are none: lists, settings. Absolute.

@@ -1,7 +1,7 @@
 //! One user as their device sees things: what to ask next, and what an answer means for them. Pure: neither database nor clock.
 
 use crate::people::Person;
-use crate::plan::{Decision, Millis, Occasion, Vote, decide};
+use crate::plan::{Decision, Millis, OCCASIONS, Occasion, Vote, decide};
 
 /// How often a device says that its user is there.
 const BEAT: Millis = 5_000;
@@ -29,11 +29,17 @@ pub enum Call {
     End,
     /// `queue_remove`.
     Leave,
+    /// The account goes, and whatever hangs on it.
+    Delete,
+    /// Another one is made.
+    Register,
+    /// `spin_start`.
+    Spin,
 }
 
 /// Kinds of calls, as reports name them, each with the errors that are in order: somebody else was quicker, and the match, or the
 /// state, is not the one any more that the device saw.
-pub const KINDS: [(&str, &[&str]); 8] = [
+pub const KINDS: [(&str, &[&str]); 11] = [
     // Who joins leaves the vote they are in by that; and their partner says yes at that moment.
     ("join", &["SP001"]),
     ("heartbeat", &[]),
@@ -43,6 +49,9 @@ pub const KINDS: [(&str, &[&str]); 8] = [
     ("vote", &["SP004", "SP005"]),
     ("end date", &["SP001"]),
     ("leave", &[]),
+    ("delete", &[]),
+    ("register", &[]),
+    ("spin", &["SP001"]),
 ];
 
 impl Call {
@@ -57,6 +66,9 @@ impl Call {
             Self::Vote(..) => 5,
             Self::End => 6,
             Self::Leave => 7,
+            Self::Delete => 8,
+            Self::Register => 9,
+            Self::Spin => 10,
         }
     }
 
@@ -76,6 +88,9 @@ impl Call {
             Self::Vote(of, vote) => format!("SELECT public.submit_vote('{id}', '{of}', '{}')", vote.name()),
             Self::End => format!("SELECT public.state_machine_transition('{id}', 'session_ended')"),
             Self::Leave => format!("SELECT public.queue_remove('{id}', 'left')"),
+            Self::Delete => format!("DELETE FROM public.profiles WHERE id = '{id}'"),
+            Self::Register => person.statement(),
+            Self::Spin => format!("SELECT public.state_machine_transition('{id}', 'spin_start')"),
         }
     }
 }
@@ -104,6 +119,8 @@ pub enum Next {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
+    /// Without an account; makes one then.
+    Without(Option<Millis>),
     /// Not in the queue; joins then.
     Outside(Option<Millis>),
     Here,
@@ -122,6 +139,10 @@ pub struct Agent {
     /// What they have decided so far, in order.
     pub taken: Vec<Taken>,
     seed: u64,
+    /// How many in a hundred decisions are to delete the account.
+    deleting: u32,
+    /// How many accounts they have had before this one.
+    accounts: u32,
     phase: Phase,
     /// State and match they saw last; none before they have looked.
     seen: Option<(String, Option<String>)>,
@@ -131,23 +152,25 @@ pub struct Agent {
     then: Option<Decision>,
     beat: Millis,
     look: Millis,
-    times: [u32; 8],
+    times: [u32; OCCASIONS.len()],
 }
 
 impl Agent {
     /// Somebody who has not come yet.
-    pub fn new(seed: u64, person: Person) -> Self {
+    pub fn new(seed: u64, deleting: u32, person: Person) -> Self {
         let mut agent = Self {
             person,
             taken: Vec::new(),
             seed,
+            deleting,
+            accounts: 0,
             phase: Phase::Outside(None),
             seen: None,
             act: None,
             then: None,
             beat: 0,
             look: 0,
-            times: [0; 8],
+            times: [0; OCCASIONS.len()],
         };
         agent.decide_outside(Occasion::Arrive, 0);
         agent
@@ -156,10 +179,14 @@ impl Agent {
     /// What they do now.
     pub fn next(&self, now: Millis) -> Next {
         match &self.phase {
-            Phase::Outside(None) | Phase::Away(None) => Next::Never,
+            Phase::Without(None) | Phase::Outside(None) | Phase::Away(None) => Next::Never,
+            Phase::Without(Some(at)) if *at <= now => Next::Ask(Call::Register),
+            Phase::Outside(Some(at)) if *at <= now && matches!(self.act, Some((_, Decision::Delete(_)))) => {
+                Next::Ask(Call::Delete)
+            }
             Phase::Outside(Some(at)) if *at <= now => Next::Ask(Call::Join),
             Phase::Away(Some(at)) if *at <= now => Next::Ask(Call::Heartbeat),
-            Phase::Outside(Some(at)) | Phase::Away(Some(at)) => Next::Wait(*at),
+            Phase::Without(Some(at)) | Phase::Outside(Some(at)) | Phase::Away(Some(at)) => Next::Wait(*at),
             Phase::Here => self.next_here(now),
         }
     }
@@ -184,15 +211,19 @@ impl Agent {
         let of = self.seen.as_ref().and_then(|(_, of)| of.clone()).unwrap_or_default();
         match decision {
             Decision::Join(_) => Call::Join,
+            Decision::Spin(_) => Call::Spin,
             Decision::Reveal(_) => Call::Reveal(of),
             Decision::Vote(_, vote) => Call::Vote(of, *vote),
             Decision::End(_) => Call::End,
             Decision::Leave(_) => Call::Leave,
+            Decision::Delete(_) => Call::Delete,
             Decision::Drop { told: true, .. } => Call::Offline,
             // Those that ask nothing are dealt with when they are due.
-            Decision::Drop { told: false, .. } | Decision::Nothing | Decision::Gone | Decision::Then(..) => {
-                Call::Look
-            }
+            Decision::Drop { told: false, .. }
+            | Decision::Nothing
+            | Decision::Gone
+            | Decision::Anew(_)
+            | Decision::Then(..) => Call::Look,
         }
     }
 
@@ -206,13 +237,20 @@ impl Agent {
                 }
                 self.sees(state, of, now);
             }
-            (Call::Join, Answer::Done) => {
+            (Call::Join | Call::Spin, Answer::Done) => {
                 (self.phase, self.act, self.seen) = (Phase::Here, None, None);
                 (self.beat, self.look) = (now + BEAT, now + LOOK);
             }
             (Call::Heartbeat, Answer::Done) => self.beaten(now),
             (Call::Offline, Answer::Done) => self.drop_out(now),
             (Call::Leave, Answer::Done) => self.goes_out(now),
+            (Call::Delete, Answer::Done) => {
+                (self.seen, self.act, self.then) = (None, None, None);
+                self.accounts += 1;
+                self.person = self.person.anew(self.seed, self.accounts);
+                self.decide_outside(Occasion::Deleted, now);
+            }
+            (Call::Register, Answer::Done) => self.phase = Phase::Outside(Some(now)),
             (_, Answer::Done) => {
                 (self.act, self.look) = (None, now);
                 if let Some(decision) = self.then.take() {
@@ -236,7 +274,7 @@ impl Agent {
     fn refused(&mut self, now: Millis) {
         (self.act, self.look, self.beat) = (None, now, self.beat.max(now + REST));
         match &mut self.phase {
-            Phase::Outside(Some(at)) | Phase::Away(Some(at)) => *at = now + REST,
+            Phase::Without(Some(at)) | Phase::Outside(Some(at)) | Phase::Away(Some(at)) => *at = now + REST,
             _ => {}
         }
     }
@@ -253,6 +291,11 @@ impl Agent {
             // A spin that is over is still the same wait.
             state if waits(state) && before.is_some_and(|(before, _)| waits(&before)) => return,
             state if waits(state) => Occasion::Wait,
+            // The other's account is gone, and the match with it; somebody will notice.
+            "paired" | "vote_active" if now_seen.1.is_none() => {
+                (self.act, self.then) = (None, None);
+                return;
+            }
             "paired" => Occasion::Meet,
             "vote_active" => Occasion::Vote,
             "video_date" => Occasion::Date,
@@ -284,6 +327,11 @@ impl Agent {
     fn decide_outside(&mut self, occasion: Occasion, now: Millis) {
         self.phase = match self.decide(occasion) {
             Decision::Join(after) => Phase::Outside(Some(now + after)),
+            decision @ Decision::Delete(after) => {
+                self.act = Some((now + after, decision));
+                Phase::Outside(Some(now + after))
+            }
+            Decision::Anew(after) => Phase::Without(Some(now + after)),
             _ => Phase::Outside(None),
         };
     }
@@ -294,7 +342,7 @@ impl Agent {
             *times += 1;
             *times - 1
         });
-        let decision = decide(self.seed, self.person.n, occasion, n);
+        let decision = decide(self.seed, self.person.n, occasion, n, self.deleting);
         self.taken.push((occasion, n, decision.clone()));
         decision
     }
@@ -306,12 +354,14 @@ impl Agent {
         };
         self.then = then;
         self.act = match &decision {
-            Decision::Nothing | Decision::Gone | Decision::Then(..) => None,
+            Decision::Nothing | Decision::Gone | Decision::Anew(_) | Decision::Then(..) => None,
             Decision::Join(after)
+            | Decision::Spin(after)
             | Decision::Reveal(after)
             | Decision::Vote(after, _)
             | Decision::End(after)
             | Decision::Leave(after)
+            | Decision::Delete(after)
             | Decision::Drop { after, .. } => Some((now + after, decision)),
         };
     }
@@ -332,19 +382,19 @@ mod tests {
 
     /// Somebody who is in the queue since 0, and has not looked yet.
     fn here(n: u32) -> Agent {
-        let mut agent = Agent::new(1, Person::of(1, n, 50));
+        let mut agent = Agent::new(1, 3, Person::of(1, n, 50));
         agent.heard(&Call::Join, Answer::Done, 0);
         agent
     }
 
     /// The first who decides so at their first occasion of this kind.
     fn who(occasion: Occasion, what: impl Fn(&Decision) -> bool) -> Agent {
-        here((0..5000).find(|n| what(&decide(1, *n, occasion, 0))).unwrap())
+        here((0..5000).find(|n| what(&decide(1, *n, occasion, 0, 3))).unwrap())
     }
 
     #[test]
     fn comes_looks_and_says_that_it_is_there() {
-        let mut agent = Agent::new(1, Person::of(1, 3, 50));
+        let mut agent = Agent::new(1, 0, Person::of(1, 3, 50));
         let Next::Wait(at) = agent.next(0) else { panic!("{:?}", agent.next(0)) };
         assert_eq!(agent.next(at), Next::Ask(Call::Join));
         agent.heard(&Call::Join, Answer::Done, at);
@@ -373,6 +423,16 @@ mod tests {
     }
 
     #[test]
+    fn without_its_match_it_waits_for_what_comes() {
+        let mut agent = who(Occasion::Meet, |d| matches!(d, Decision::Reveal(_)));
+        agent.heard(&Call::Look, seen("paired", Some("m")), 1_000);
+        agent.heard(&Call::Heartbeat, Answer::Done, 20_000);
+        agent.heard(&Call::Look, seen("paired", None), 20_000);
+        assert_eq!(agent.next(20_500), Next::Wait(21_000));
+        assert_eq!(agent.next(21_000), Next::Ask(Call::Look));
+    }
+
+    #[test]
     fn goes_away_and_comes_back() {
         for told in [true, false] {
             let mut agent = who(
@@ -388,6 +448,33 @@ mod tests {
             agent.heard(&Call::Heartbeat, Answer::Done, back);
             assert_eq!(agent.next(back), Next::Ask(Call::Look));
         }
+    }
+
+    #[test]
+    fn deletes_the_account_and_comes_anew_as_somebody_else() {
+        let is_delete = |d: &Decision| matches!(d, Decision::Delete(_));
+        let anew = |n: u32| matches!(decide(1, n, Occasion::Deleted, 0, 3), Decision::Anew(_));
+        let n = (0..5000).find(|n| is_delete(&decide(1, *n, Occasion::Meet, 0, 3)) && anew(*n)).unwrap();
+        let mut agent = here(n);
+        let before = agent.person.clone();
+        agent.heard(&Call::Look, seen("paired", Some("m")), 1_000);
+        assert_eq!(agent.next(20_000), Next::Ask(Call::Delete));
+        // Refused, they are still there.
+        agent.heard(&Call::Delete, Answer::Refused, 20_000);
+        assert_eq!((agent.next(20_000), &agent.person.id), (Next::Ask(Call::Look), &before.id));
+        agent.heard(&Call::Delete, Answer::Done, 20_000);
+        assert!(matches!(agent.next(20_000), Next::Wait(_)), "{:?}", agent.next(20_000));
+        assert_eq!(agent.next(40_000), Next::Ask(Call::Register));
+        assert!(agent.person.id != before.id && Call::Register.sql(&agent.person).contains(&agent.person.id));
+        agent.heard(&Call::Register, Answer::Refused, 40_000);
+        assert_eq!(agent.next(40_000 + REST), Next::Ask(Call::Register));
+        agent.heard(&Call::Register, Answer::Done, 50_000);
+        assert_eq!(agent.next(50_000), Next::Ask(Call::Join));
+        // Out of the queue it is the same.
+        let out = (0..5000).find(|n| is_delete(&decide(1, *n, Occasion::Out, 0, 3))).unwrap();
+        let mut agent = here(out);
+        agent.heard(&Call::Look, Answer::Seen(None, None), 1_000);
+        assert_eq!(agent.next(20_000), Next::Ask(Call::Delete));
     }
 
     #[test]

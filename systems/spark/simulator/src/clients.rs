@@ -88,9 +88,16 @@ impl Clients {
         };
         let open = session.insert(open);
         let sql = format!("{}{}", self.clock.prefix(self.clock.now()), call.sql(&agent.person));
+        if *call == Call::Delete {
+            self.tally.lock().goes(&agent.person.id);
+        }
         let begun = Instant::now();
         let result = open.execute(&sql).await;
-        self.tally.lock().count(call.kind(), begun.elapsed(), result.as_ref().err());
+        let mut tally = self.tally.lock();
+        tally.count(call.kind(), begun.elapsed(), result.as_ref().err());
+        if *call == Call::Delete && result.as_ref().is_err_and(|failure| failure.server().is_some()) {
+            tally.stays(&agent.person.id);
+        }
         result.map_or(Answer::Refused, |done| answer(call, &done))
     }
 }

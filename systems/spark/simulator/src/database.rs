@@ -72,6 +72,7 @@ pub struct Prepared {
 pub async fn prepare(folder: &Path, options: &ConnectOptions) -> Result<Prepared, String> {
     let project = Project::load(folder, &Overrides::default()).map_err(|error| error.to_string())?;
     nobody_is_there(options).await?;
+    base_is_recorded(options).await?;
     let applied = apply_all(&project, options).await?;
     let checks = verify_all(&project, options, applied > 0).await?;
     Ok(Prepared { applied, checks })
@@ -94,6 +95,22 @@ async fn nobody_is_there(options: &ConnectOptions) -> Result<(), String> {
         }
     }
     session.close().await;
+    Ok(())
+}
+
+/// Tables that are there without a history are the live service's: that they are, somebody has to say.
+async fn base_is_recorded(options: &ConnectOptions) -> Result<(), String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let mut session = inspect::connect(options, None).await.map_err(|error| text(&error))?;
+    let history = schema::look(&mut session).await.map_err(|error| text(&error))?;
+    let there = session.query_text("SELECT to_regclass('public.profiles') IS NOT NULL").await;
+    let there = there.map_err(|failure| text(&failure))?.scalar() == Some("t");
+    session.close().await;
+    if there && history.version.is_none() {
+        return Err("the tables of systems/spark/base are in that database, and no history says that they are\n  \
+                    hint: have them compared and recorded, and begin again: cutover -C systems/spark baseline base/010"
+            .to_owned());
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use cutover_postgres::session::{Failure, Session};
 
 use crate::clock::Clock;
+use crate::invariants::filled;
 use crate::plan::Millis;
 
 /// Men, women and everybody else, for whom there is nobody.
@@ -80,10 +81,9 @@ pub struct Figures {
 /// Each wait: user, gender, seconds, when it was over (none where it was not). A step to `spin_active` begins one, and so does the
 /// return of somebody who waited for nobody when they went; it is over with the next `match_found`. A tick takes whoever joined
 /// while it was at work, with the time of its own beginning: that wait is 0.
-const WAITS: &str = r#"
+const WAITS: &str = r"
 WITH step AS (
-    SELECT l.user_id, l."timestamp" AS at, l.event_data ->> 'to_state' AS to_state, l.event_data -> 'event_data' ->> 'event' AS event
-      FROM public.spark_event_log l WHERE l.event_type = 'state_transition'
+    SELECT user_id, at, to_state, event FROM {transitions} t
 ), begun AS (
     SELECT user_id, at, event,
            max(at) FILTER (WHERE to_state = 'spin_active' OR event = 'user_reconnected' AND to_state = 'queue_waiting')
@@ -94,10 +94,10 @@ WITH step AS (
 )
 SELECT f.user_id::text, coalesce(p.gender, ''), CASE WHEN f.since > coalesce(f.before, '-infinity') THEN extract(epoch FROM f.at - f.since) ELSE 0 END,
        (extract(epoch FROM f.at) * 1000000)::bigint
-  FROM found f JOIN public.profiles p ON p.id = f.user_id
+  FROM found f JOIN {people} p ON p.id = f.user_id
 UNION ALL
 SELECT q.user_id::text, coalesce(p.gender, ''), greatest(0, extract(epoch FROM {now} - q.joined_at)), NULL
-  FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id WHERE q.status IN ('spin_active', 'queue_waiting')"#;
+  FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id WHERE q.status IN ('spin_active', 'queue_waiting')";
 
 const PAIRS: &str = r#"
 SELECT (extract(epoch FROM min("timestamp")) * 1000000)::bigint FROM public.spark_event_log
@@ -127,7 +127,7 @@ pub const OUTCOMES: [&str; 6] =
     ["both said yes", "one passed", "reveal timed out", "vote timed out", "one left", "still together"];
 
 const COUNTS: &str = "
-SELECT (SELECT count(DISTINCT user_id) FROM public.spark_event_log WHERE event_type = 'state_transition'),
+SELECT (SELECT count(DISTINCT user_id) FROM {transitions} t),
        (SELECT count(*) FROM public.spark_event_log)";
 
 const BOOSTS: &str = "
@@ -140,7 +140,7 @@ SELECT coalesce(event_data ->> 'reason', ''), count(*) FROM public.spark_event_l
 /// As the server says.
 pub async fn read(session: &mut Session, clock: &Clock, now: &str) -> Result<Figures, Failure> {
     let mut figures = Figures::default();
-    for row in session.query_text(&WAITS.replace("{now}", now)).await?.rows {
+    for row in session.query_text(&filled(WAITS).replace("{now}", now)).await?.rows {
         let at = row.get(3).and_then(Option::as_deref).and_then(|text| text.parse().ok());
         figures.waits.push(Wait {
             user: text(&row, 0),
@@ -158,7 +158,7 @@ pub async fn read(session: &mut Session, clock: &Clock, now: &str) -> Result<Fig
     }
     let ends = session.query_text(ENDS).await?.rows.into_iter().next().unwrap_or_default();
     figures.outcomes = OUTCOMES.iter().enumerate().map(|(n, name)| (*name, number(&ends, n))).collect();
-    let counts = session.query_text(COUNTS).await?.rows.into_iter().next().unwrap_or_default();
+    let counts = session.query_text(&filled(COUNTS)).await?.rows.into_iter().next().unwrap_or_default();
     (figures.joined, figures.logged) = (number(&counts, 0), number(&counts, 1));
     for row in session.query_text(BOOSTS).await?.rows {
         figures.boosts.push((text(&row, 0), number(&row, 1)));
@@ -231,6 +231,12 @@ impl Figures {
         Sorted::of(self.waits.iter().filter(meant).map(|wait| wait.seconds))
     }
 
+    /// All waits, in seconds: those that were not over as long as they were.
+    pub fn all(&self, gender: Option<Gender>) -> Sorted {
+        let meant = |wait: &&Wait| gender.is_none_or(|gender| wait.gender == gender);
+        Sorted::of(self.waits.iter().filter(meant).map(|wait| wait.seconds))
+    }
+
     /// Of each man and woman who waited, the mean of their waits, those included that were not over.
     #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
     pub fn means(&self) -> Sorted {
@@ -273,6 +279,23 @@ mod tests {
             wait("b", Gender::Women, 6.0),
             wait("c", Gender::Others, 99.0),
         ];
-        assert_eq!(Figures { waits, ..Figures::default() }.means().all(), [2.0, 6.0]);
+        let figures = Figures { waits, ..Figures::default() };
+        assert_eq!(figures.means().all(), [2.0, 6.0]);
+    }
+
+    #[test]
+    fn who_still_waits_counts_and_the_longest_is_the_longest_of_all() {
+        let wait = |gender, seconds, at| Wait { user: "a".into(), gender, seconds, at };
+        let waits = vec![
+            wait(Gender::Men, 3.0, Some(1)),
+            wait(Gender::Men, 90.0, None),
+            wait(Gender::Women, 5.0, Some(2)),
+        ];
+        let figures = Figures { waits, ..Figures::default() };
+        assert_eq!(
+            (figures.ended(None).all(), figures.all(None).all()),
+            (&[3.0, 5.0][..], &[3.0, 5.0, 90.0][..])
+        );
+        assert_eq!(figures.all(Some(Gender::Men)).max().to_string(), "90");
     }
 }

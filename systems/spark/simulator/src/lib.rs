@@ -3,6 +3,7 @@
 //! * [`plan`] is what users decide, from a seed; [`agent`] is one user; both are pure;
 //! * [`clients`] serves them over connections;
 //! * [`schedules`] runs what the database wants done on time;
+//! * [`record`] is what the eye writes down itself, since nobody else keeps it;
 //! * [`invariants`] is the list of what must hold, and [`checker`] looks at it.
 
 pub mod agent;
@@ -16,6 +17,7 @@ pub mod html;
 pub mod invariants;
 pub mod people;
 pub mod plan;
+pub mod record;
 pub mod runs;
 pub mod schedules;
 pub mod simulation;

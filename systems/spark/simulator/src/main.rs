@@ -1,13 +1,14 @@
 //! `spark-simulator`: many users against systems/spark, and whether everything held.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command is for")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use cutover::stop::Stop;
 use cutover_postgres::Environment;
 use spark_simulator::database::{Target, prepare};
+use spark_simulator::plan::DELETING;
 use spark_simulator::simulation::{Outcome, Settings, run};
 use spark_simulator::summary;
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,7 +52,10 @@ struct Arguments {
     /// How many times as fast as real time
     #[arg(long, value_name = "F", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60))]
     speed: u32,
-    /// Write the report there
+    /// Of how many in a hundred occasions users make use to delete their account, and most come anew
+    #[arg(long, value_name = "PERCENT", default_value_t = DELETING, value_parser = clap::value_parser!(u32).range(0..=50))]
+    deleting: u32,
+    /// Write the report there, in a folder that there is
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// An empty database to simulate in; what is missing in it is applied [default: a throwaway server]
@@ -99,6 +103,9 @@ async fn simulate(arguments: &Arguments, stop: &Stop) -> ExitCode {
         home: std::env::var_os("HOME").map(PathBuf::from),
         user: std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok(),
     };
+    if let Some(why) = arguments.report.as_deref().and_then(cannot_be_written) {
+        return refuse(&why);
+    }
     let settings = Settings {
         users: arguments.users,
         men: arguments.men,
@@ -106,6 +113,7 @@ async fn simulate(arguments: &Arguments, stop: &Stop) -> ExitCode {
         seconds: arguments.seconds,
         seed: arguments.seed,
         speed: arguments.speed,
+        deleting: arguments.deleting,
     };
     let folder = arguments.project.clone();
     let folder = folder.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
@@ -142,7 +150,7 @@ fn tell(arguments: &Arguments, outcome: &Outcome) -> ExitCode {
         println!("{line}");
     }
     if let Some(file) = &arguments.report {
-        if let Err(error) = write(file, &spark_simulator::html::page(outcome)) {
+        if let Err(error) = std::fs::write(file, spark_simulator::html::page(outcome)) {
             eprintln!("error: {}: {error}", file.display());
             return ExitCode::FAILURE;
         }
@@ -151,11 +159,20 @@ fn tell(arguments: &Arguments, outcome: &Outcome) -> ExitCode {
     if outcome.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn write(file: &std::path::Path, text: &str) -> std::io::Result<()> {
-    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)?;
+/// Why no report can be written there, asked before anything is simulated. Folders are nobody's to make: a name that is mistyped is no
+/// wish for one.
+fn cannot_be_written(file: &Path) -> Option<String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if file.is_dir() {
+        return Some(format!("--report {}: this is a folder; name a file in it", file.display()));
     }
-    std::fs::write(file, text)
+    (!folder.is_dir()).then(|| {
+        format!(
+            "--report {}: there is no folder {}; make it before, or name a file in another one",
+            file.display(),
+            folder.display()
+        )
+    })
 }
 
 /// Each signal asks once more to stop.
@@ -191,6 +208,18 @@ mod tests {
         assert!(refused(&["--connections", "many"]).contains("invalid value 'many' for '--connections <C>'"));
         assert!(refused(&["--second", "5"]).contains("--seconds"));
         assert!(refused(&["here"]).contains("unexpected argument 'here'"));
+    }
+
+    #[test]
+    fn a_report_is_written_into_a_folder_that_is_there() {
+        let folder = std::env::temp_dir();
+        assert_eq!(cannot_be_written(&folder.join("x.html")), None);
+        assert_eq!(cannot_be_written(Path::new("x.html")), None);
+        assert!(cannot_be_written(&folder).unwrap().contains("this is a folder"));
+        let typo = folder.join("spark-simulator-typo/x.html");
+        let why = cannot_be_written(&typo).unwrap();
+        assert!(why.contains("there is no folder") && why.contains("spark-simulator-typo;"), "{why}");
+        assert!(!typo.parent().unwrap().exists());
     }
 
     #[test]

@@ -13,7 +13,7 @@ const BLOCKS: u32 = 1;
 pub struct Person {
     /// Their number, from 0.
     pub n: u32,
-    /// As in `profiles`.
+    /// As in `profiles`: of each account of theirs another one.
     pub id: String,
     /// In years.
     pub age: u64,
@@ -42,15 +42,7 @@ impl Person {
     /// The `n`-th person of a seed, where so many in a hundred men and women are men.
     pub fn of(seed: u64, n: u32, men: u32) -> Self {
         let mut dice = Dice::of(seed, n, PROFILE, 0);
-        let (high, low) = (dice.bits(), dice.bits());
-        let id = format!(
-            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xfff,
-            low >> 52,
-            low & 0xffff_ffff_ffff
-        );
+        let id = id(&mut dice);
         let is_man = dice.percent(u64::from(men));
         let gender = match dice.below(100) {
             0..92 if is_man => Some("male"),
@@ -66,6 +58,17 @@ impl Person {
         Self { n, id, age, gender, place, preferences }
     }
 
+    /// The same person with another account: the how manyeth, from 0.
+    #[must_use]
+    pub fn anew(&self, seed: u64, account: u32) -> Self {
+        Self { id: id(&mut Dice::of(seed, self.n, PROFILE, account)), ..self.clone() }
+    }
+
+    /// The statement that makes an account.
+    pub fn statement(&self) -> String {
+        format!("{INTO_PROFILES} {}", row(self))
+    }
+
     /// The preferences as `queue_join` takes them.
     pub fn wishes(&self) -> String {
         let Some(wishes) = &self.preferences else { return "{}".to_owned() };
@@ -74,6 +77,18 @@ impl Person {
             wishes.min_age, wishes.max_age, wishes.max_distance, wishes.gender
         )
     }
+}
+
+fn id(dice: &mut Dice) -> String {
+    let (high, low) = (dice.bits(), dice.bits());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xfff,
+        low >> 52,
+        low & 0xffff_ffff_ffff
+    )
 }
 
 /// Somewhere in a region of some two hundred miles. One of eight says nothing of it, and a few only half.
@@ -125,16 +140,16 @@ pub fn blocks(seed: u64, users: u32) -> Vec<(u32, u32)> {
     blocks
 }
 
+const INTO_PROFILES: &str =
+    "INSERT INTO public.profiles (id, name, age, gender, latitude, longitude, onboarding_completed) VALUES";
+
 /// The statements that write them down, `moment` being a literal: blocks are older than any match. Nothing in it comes from outside.
 pub fn statements(people: &[Person], blocks: &[(u32, u32)], moment: &str) -> Vec<String> {
     let mut statements: Vec<String> = people
         .chunks(500)
         .map(|chunk| {
             let rows: Vec<String> = chunk.iter().map(row).collect();
-            format!(
-                "INSERT INTO public.profiles (id, name, age, gender, latitude, longitude, onboarding_completed) VALUES {}",
-                rows.join(", ")
-            )
+            format!("{INTO_PROFILES} {}", rows.join(", "))
         })
         .collect();
     let id = |n: &u32| usize::try_from(*n).ok().and_then(|n| people.get(n)).map(|person| person.id.as_str());
@@ -169,6 +184,11 @@ mod tests {
         assert_eq!(population(3, 50, 50), population(3, 50, 50));
         assert_eq!(population(3, 50, 50)[..20], population(3, 20, 50));
         assert_ne!(population(3, 50, 50), population(4, 50, 50));
+        let somebody = Person::of(3, 7, 50);
+        assert_eq!(somebody.anew(3, 0), somebody);
+        let anew = somebody.anew(3, 1);
+        assert_ne!(anew.id, somebody.id);
+        assert_eq!(Person { id: somebody.id.clone(), ..anew }, somebody);
         assert_eq!(blocks(3, 50), blocks(3, 50));
     }
 

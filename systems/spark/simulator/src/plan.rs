@@ -25,15 +25,22 @@ pub enum Occasion {
     Out,
     /// They have come back from being away.
     Return,
+    /// They have deleted their account.
+    Deleted,
 }
+
+/// Of how many in a hundred occasions users make use to delete their account, where `--deleting` does not say it.
+pub const DELETING: u32 = 0;
 
 /// What they do about it. Times are from the moment at which they see that they have the choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Nothing: somebody else, or a limit of time, goes on.
     Nothing,
-    /// They join the queue; in a match they leave it by that.
+    /// They join the queue, or say so once more.
     Join(Millis),
+    /// They spin again; in a match they leave it by that.
+    Spin(Millis),
     /// They reveal.
     Reveal(Millis),
     /// They vote.
@@ -53,6 +60,10 @@ pub enum Decision {
         /// For how long; none: they do not come back.
         away: Option<Millis>,
     },
+    /// They delete their account.
+    Delete(Millis),
+    /// They make another one, and join.
+    Anew(Millis),
     /// They are not seen again.
     Gone,
 }
@@ -76,8 +87,16 @@ impl Vote {
     }
 }
 
-/// What one person decides at the `n`-th occasion of a kind.
-pub fn decide(seed: u64, user: u32, occasion: Occasion, n: u32) -> Decision {
+/// What one person decides at the `n`-th occasion of a kind, so many in a hundred of which lead to the end of the account. Whatever that
+/// share is, the other decisions of a seed are the same.
+pub fn decide(seed: u64, user: u32, occasion: Occasion, n: u32, deleting: u32) -> Decision {
+    // Who has no account, or has not said yet that they are there, deletes none.
+    if !matches!(occasion, Occasion::Arrive | Occasion::Return | Occasion::Deleted) {
+        let mut dice = Dice::of(seed, user, 32 + occasion as u32, n);
+        if dice.percent(u64::from(deleting)) {
+            return Decision::Delete(dice.between(500, 15_000));
+        }
+    }
     // Kinds below 16 are those of people.
     let mut dice = Dice::of(seed, user, 16 + occasion as u32, n);
     let dice = &mut dice;
@@ -94,7 +113,8 @@ pub fn decide(seed: u64, user: u32, occasion: Occasion, n: u32) -> Decision {
         Occasion::Meet => match dice.below(100) {
             0..8 => Decision::Nothing,
             8..14 => lose(dice, 500, 12_000),
-            14..16 => Decision::Join(dice.between(500, 10_000)),
+            14 => Decision::Join(dice.between(500, 10_000)),
+            15 => Decision::Spin(dice.between(500, 10_000)),
             16..18 => Decision::Leave(dice.between(500, 10_000)),
             18..26 => then(Decision::Reveal(dice.between(500, 6_000)), lose(dice, 100, 4_000)),
             _ => Decision::Reveal(dice.between(500, 12_000)),
@@ -102,7 +122,8 @@ pub fn decide(seed: u64, user: u32, occasion: Occasion, n: u32) -> Decision {
         Occasion::Vote => match dice.below(100) {
             0..8 => Decision::Nothing,
             8..14 => lose(dice, 500, 20_000),
-            14..16 => Decision::Join(dice.between(500, 15_000)),
+            14 => Decision::Join(dice.between(500, 15_000)),
+            15 => Decision::Spin(dice.between(500, 15_000)),
             16..19 => {
                 let first = Decision::Vote(dice.between(500, 8_000), Vote::Yes);
                 then(first, Decision::Vote(dice.between(500, 8_000), Vote::Pass))
@@ -119,6 +140,8 @@ pub fn decide(seed: u64, user: u32, occasion: Occasion, n: u32) -> Decision {
         Occasion::Out => Decision::Join(dice.between(500, 15_000)),
         Occasion::Return if dice.percent(10) => Decision::Join(dice.between(100, 2_000)),
         Occasion::Return => Decision::Nothing,
+        Occasion::Deleted if dice.percent(15) => Decision::Gone,
+        Occasion::Deleted => Decision::Anew(dice.between(500, 15_000)),
     }
 }
 
@@ -140,7 +163,7 @@ fn lose(dice: &mut Dice, from: Millis, to: Millis) -> Decision {
 }
 
 /// Every occasion.
-pub const OCCASIONS: [Occasion; 8] = [
+pub const OCCASIONS: [Occasion; 9] = [
     Occasion::Arrive,
     Occasion::Wait,
     Occasion::Meet,
@@ -149,31 +172,40 @@ pub const OCCASIONS: [Occasion; 8] = [
     Occasion::After,
     Occasion::Out,
     Occasion::Return,
+    Occasion::Deleted,
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn plan(seed: u64) -> Vec<Decision> {
+    fn plan(seed: u64, deleting: u32) -> Vec<Decision> {
         let each = |user| {
             OCCASIONS
                 .into_iter()
-                .flat_map(move |occasion| (0..20).map(move |n| decide(seed, user, occasion, n)))
+                .flat_map(move |occasion| (0..20).map(move |n| decide(seed, user, occasion, n, deleting)))
         };
         (0..50).flat_map(each).collect()
     }
 
     #[test]
     fn a_seed_says_what_everybody_decides() {
-        assert_eq!(plan(5), plan(5));
-        let same = plan(5).into_iter().zip(plan(6)).filter(|(one, other)| one == other).count();
-        assert!(same < plan(5).len() / 2, "{same}");
+        assert_eq!(plan(5, 3), plan(5, 3));
+        let same = |one: Vec<Decision>, other: Vec<Decision>| {
+            let all = one.len();
+            (one.into_iter().zip(other).filter(|(one, other)| one == other).count(), all)
+        };
+        let (others, all) = same(plan(5, 0), plan(6, 0));
+        assert!(others < all / 2, "{others}");
+        // Who deletes nothing decides as before.
+        let (kept, all) = same(plan(5, 0), plan(5, 3));
+        assert!((all * 95 / 100..all).contains(&kept), "{kept} of {all}");
+        assert!(plan(5, 0).iter().all(|one| !matches!(one, Decision::Delete(_))));
     }
 
     #[test]
     fn everything_happens_that_can() {
-        let all = plan(5);
+        let all = plan(5, 3);
         let has = |what: &dyn Fn(&Decision) -> bool| assert!(all.iter().any(what));
         has(&|d| *d == Decision::Nothing);
         has(&|d| *d == Decision::Gone);
@@ -189,5 +221,8 @@ mod tests {
         has(&|d| matches!(d, Decision::Drop { away: None, .. }));
         has(&|d| matches!(d, Decision::Leave(_)));
         has(&|d| matches!(d, Decision::End(_)));
+        has(&|d| matches!(d, Decision::Spin(_)));
+        has(&|d| matches!(d, Decision::Delete(_)));
+        has(&|d| matches!(d, Decision::Anew(_)));
     }
 }

@@ -16,6 +16,7 @@ use crate::figures::{self, Figures};
 use crate::invariants::literal;
 use crate::people;
 use crate::plan::Millis;
+use crate::record;
 use crate::runs::Runs;
 use crate::schedules;
 use crate::tally::{Shared, Tally};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub seed: u64,
     /// How many times as fast as real time.
     pub speed: u32,
+    /// Of how many in a hundred occasions users make use to delete their account.
+    pub deleting: u32,
 }
 
 /// What came of it.
@@ -137,6 +140,7 @@ pub async fn run(options: &ConnectOptions, settings: &Settings, stop: &Stop) -> 
 async fn prepare(session: &mut Session, settings: &Settings) -> Result<(Clock, Shared<Runs>), String> {
     let text = |failure: cutover_postgres::session::Failure| failure.to_string();
     let base = moment(session).await?;
+    session.execute(record::STATEMENTS).await.map_err(text)?;
     let people = people::population(settings.seed, settings.users, settings.men);
     let blocks = people::blocks(settings.seed, settings.users);
     for statement in people::statements(&people, &blocks, &literal(base)) {
@@ -187,7 +191,7 @@ async fn serve(
     for (n, person) in people::population(settings.seed, settings.users, settings.men).into_iter().enumerate()
     {
         if let Some(part) = parts.get_mut(n % connections) {
-            part.push(Agent::new(settings.seed, person));
+            part.push(Agent::new(settings.seed, settings.deleting, person));
         }
     }
     let over = Stop::new();

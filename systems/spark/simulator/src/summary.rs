@@ -59,8 +59,12 @@ pub fn settings(outcome: &Outcome) -> String {
     } else {
         format!("in {}, {} times as fast as real time", duration(outcome.took), settings.speed)
     };
+    let deleting = match settings.deleting {
+        0 => String::new(),
+        share => format!(", {share} in a hundred occasions end with a deleted account"),
+    };
     format!(
-        "{} over {}, {:.0} s {pace}, seed {}; schedules run by {}; PostgreSQL {}",
+        "{} over {}, {:.0} s {pace}, seed {}{deleting}; schedules run by {}; PostgreSQL {}",
         count(settings.users as usize, "user", "users"),
         count(settings.connections as usize, "connection", "connections"),
         simulated_seconds(outcome),
@@ -94,13 +98,17 @@ fn pairs(outcome: &Outcome) -> Vec<String> {
             rate(figures.pairs.len(), simulated_seconds(outcome)),
             ends.join(", ")
         ),
-        format!("waits      {}", spread(&figures.ended(None), seconds)),
+        format!("waits      of those matched: {}", spread(&figures.ended(None), seconds)),
+        format!("  of all   the unfinished so far: {}", spread(&figures.all(None), seconds)),
     ]
 }
 
 fn fairness(outcome: &Outcome) -> Vec<String> {
     let figures = &outcome.figures;
-    let of = |gender| spread(&figures.ended(Some(gender)), seconds);
+    let of = |gender| {
+        let (ended, all) = (figures.ended(Some(gender)), figures.all(Some(gender)));
+        format!("matched: {}; all so far: {}", spread(&ended, seconds), spread(&all, seconds))
+    };
     let waiting = [Gender::Men, Gender::Women, Gender::Others].map(|gender| {
         let scores = figures.scores(gender);
         if scores.is_empty() {
@@ -157,6 +165,9 @@ fn work(outcome: &Outcome) -> Vec<String> {
                 format!("{code} {times} ({meaning})")
             })
             .collect();
+        let met =
+            (kind.met_a_deletion > 0).then(|| format!("{} met the end of an account", kind.met_a_deletion));
+        let errors: Vec<String> = errors.into_iter().chain(met).collect();
         let errors = if errors.is_empty() { String::new() } else { format!("; {}", errors.join(", ")) };
         lines.push(format!(
             "  {name:<9} {}: {}{errors}",

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::{Event, ObjectRef, RoutineName};
-use cutover_analysis::own_schemas;
 use cutover_analysis::sql::{identifier_list, quote_ident, quote_qualified};
+use cutover_analysis::{ours, own_schemas};
 use cutover_postgres::session::{Failure, Session};
 use serde::Deserialize;
 
@@ -141,6 +141,8 @@ pub(super) enum Called {
     These(Vec<usize>),
     /// PostgreSQL's own.
     Own,
+    /// Of a schema of cutover's own, which is not read.
+    NotRead,
     /// There is none.
     Nothing,
 }
@@ -259,6 +261,7 @@ impl Catalogue {
         let is_own_schema = |schema: &str| schema.starts_with("pg_") || schema == "information_schema";
         let path = match name.schema.as_deref() {
             Some(schema) if is_own_schema(schema) => return Called::Own,
+            Some(schema) if ours::is_ours(schema) => return Called::NotRead,
             Some(schema) => vec![schema.to_owned()],
             None => by.path(&self.path),
         };

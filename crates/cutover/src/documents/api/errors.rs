@@ -37,6 +37,15 @@ pub(super) enum Leaving {
     Unknown(usize, usize),
 }
 
+/// What a routine does by others: those that it calls, and those that its writing fires, however far away.
+#[derive(Debug, Default)]
+pub(super) struct Through {
+    pub(super) calls: BTreeSet<usize>,
+    pub(super) reads: BTreeSet<String>,
+    pub(super) writes: BTreeSet<String>,
+    pub(super) changes: BTreeSet<String>,
+}
+
 /// All routines that are of interest, with what leaves them.
 pub(super) struct Bodies {
     all: BTreeMap<usize, Body>,
@@ -62,6 +71,27 @@ impl Bodies {
 
     pub(super) fn get(&self, at: usize) -> Option<&Body> {
         self.all.get(&at)
+    }
+
+    /// What a routine does by others and not itself.
+    pub(super) fn through(&self, at: usize) -> Through {
+        let (mut through, mut seen) = (Through::default(), BTreeSet::new());
+        let Some(own) = self.all.get(&at) else { return through };
+        let mut waiting: Vec<usize> = own.edges.iter().map(|edge| edge.to).collect();
+        while let Some(to) = waiting.pop() {
+            let Some(body) = self.all.get(&to).filter(|_| to != at && seen.insert(to)) else { continue };
+            through.calls.extend(&body.calls);
+            through.reads.extend(body.reads.iter().cloned());
+            through.writes.extend(body.writes.iter().cloned());
+            through.changes.extend(body.changes());
+            waiting.extend(body.edges.iter().map(|edge| edge.to));
+        }
+        through.calls.retain(|to| *to != at && !own.calls.contains(to));
+        through.reads.retain(|name| !own.reads.contains(name));
+        through.writes.retain(|name| !own.writes.contains(name));
+        let changes = own.changes();
+        through.changes.retain(|name| !changes.contains(name));
+        through
     }
 
     /// What leaves a routine, with `true` where it may be caught.
@@ -154,8 +184,13 @@ impl Body {
         body
     }
 
+    /// Objects that it makes, changes or drops.
+    pub(super) fn changes(&self) -> BTreeSet<String> {
+        self.contract.changes.iter().map(ToString::to_string).collect()
+    }
+
     fn find_called(&mut self, catalogue: &Catalogue, routine: &Routine) {
-        for call in &self.contract.calls {
+        for call in self.contract.calls.clone() {
             let Some(name) = &call.routine else { continue };
             match catalogue.called(routine, name, call.arguments) {
                 Called::These(these) => {
@@ -165,15 +200,23 @@ impl Body {
                     self.edges.extend(these.into_iter().map(edge));
                 }
                 Called::Own => {}
+                Called::NotRead => {
+                    let why = format!("it calls {}, which is cutover's own: it is not read", plain(name));
+                    self.is_not_known(why, &call.guards);
+                }
                 Called::Nothing => {
                     let with = count(call.arguments, "argument", "arguments");
                     let why = format!("it calls {} with {with}, and there is no such function", plain(name));
-                    let unknown = Unknown { why, guards: call.guards.clone() };
-                    if !self.contract.unknown.contains(&unknown) {
-                        self.contract.unknown.push(unknown);
-                    }
+                    self.is_not_known(why, &call.guards);
                 }
             }
+        }
+    }
+
+    fn is_not_known(&mut self, why: String, guards: &Guards) {
+        let unknown = Unknown { why, guards: guards.clone() };
+        if !self.contract.unknown.contains(&unknown) {
+            self.contract.unknown.push(unknown);
         }
     }
 

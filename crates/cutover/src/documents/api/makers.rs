@@ -7,6 +7,7 @@ use cutover_postgres::session::{Failure, Session};
 use serde::Serialize;
 
 use super::catalogue::Catalogue;
+use super::described::Comments;
 use crate::documents::migrations::Labels;
 use crate::inspect::Inspection;
 use crate::migration::{Migration, MigrationId};
@@ -29,6 +30,8 @@ pub(in crate::documents) struct Place {
 #[derive(Debug, Clone)]
 pub(super) struct Maker {
     name: RoutineName,
+    /// What the file that made it last says of it.
+    pub(super) description: Option<String>,
     pub(super) made: Place,
     pub(super) changed: Option<Place>,
     /// A baseline recorded that it is there: no migration of the project was run for it.
@@ -56,14 +59,14 @@ pub(super) fn of(counted: &Counted<'_>) -> Vec<Maker> {
             continue;
         }
         let is_before = (counted.is_before)(&migration.id);
-        for (line, statement) in statements(counted.project, migration) {
+        for said in statements(counted.project, migration) {
             let place = Place {
                 migration: counted.labels.of_id(&migration.id),
                 stage: step.stage.clone(),
                 path: step.path.clone(),
-                line,
+                line: said.line,
             };
-            take(&mut all, statement, place, is_before);
+            take(&mut all, said, place, is_before);
         }
     }
     all
@@ -75,29 +78,51 @@ fn speaks_of_routines(script: &Script) -> bool {
     lists.into_iter().flatten().any(|object| is_routine(object.kind))
 }
 
-/// The statements of a file that are about routines, with their lines in it.
-fn statements(project: &Project, migration: &Migration) -> Vec<(u32, RoutineStatement)> {
+/// A statement about a routine, with its line in the file.
+struct Said {
+    line: u32,
+    statement: RoutineStatement,
+    /// What the comment above it says.
+    description: Option<String>,
+}
+
+/// The statements of a file that are about routines.
+fn statements(project: &Project, migration: &Migration) -> Vec<Said> {
     let script = Script::analyse(migration, &project.vars);
-    let mut found = Vec::new();
+    let (mut found, mut alone) = (Vec::new(), true);
     for item in script.items(migration, &project.vars) {
         let Ok(ScriptItem::Statement { text, line, column, .. }) = item else { continue };
         let place = FilePlace { line, column, source_line: String::new() };
-        found.extend(routine_statements(&text).into_iter().map(|statement| (place.clone(), statement)));
+        let about = routine_statements(&text);
+        alone &= !about.is_empty();
+        found.extend(about.into_iter().map(|statement| (place.clone(), statement)));
     }
     let mut places: Vec<&mut FilePlace> = found.iter_mut().map(|(place, _)| place).collect();
     places::into_file(migration, &project.vars, &mut places);
-    found.into_iter().map(|(place, statement)| (place.line, statement)).collect()
+    let makes = |act: &RoutineAct| matches!(act, RoutineAct::Makes { .. });
+    let lines: Vec<u32> =
+        found.iter().filter(|(_, statement)| makes(&statement.act)).map(|(place, _)| place.line).collect();
+    let mut descriptions =
+        if lines.is_empty() { Vec::new() } else { Comments::read(migration).above(&lines, alone) }
+            .into_iter();
+    let said = found.into_iter().map(|(place, statement)| Said {
+        line: place.line,
+        description: makes(&statement.act).then(|| descriptions.next()).flatten().flatten(),
+        statement,
+    });
+    said.collect()
 }
 
-fn take(all: &mut Vec<Maker>, statement: RoutineStatement, place: Place, is_before: bool) {
-    let RoutineStatement { routine, act } = statement;
+fn take(all: &mut Vec<Maker>, said: Said, place: Place, is_before: bool) {
+    let Said { statement: RoutineStatement { routine, act }, description, .. } = said;
     let known = all.iter_mut().rev().find(|maker| maker.name.may_be(&routine));
     match (act, known) {
         (RoutineAct::Makes { may_replace: true } | RoutineAct::Alters, Some(known)) => {
             known.changed = Some(place);
+            known.description = description.or(known.description.take());
         }
         (RoutineAct::Makes { .. }, _) => {
-            all.push(Maker { name: routine, made: place, changed: None, is_before });
+            all.push(Maker { name: routine, description, made: place, changed: None, is_before });
         }
         (RoutineAct::Renames(name), Some(known)) => {
             known.name.name = name;
@@ -185,7 +210,8 @@ mod tests {
             (10, "DROP FUNCTION gone"),
         ] {
             for statement in routine_statements(sql) {
-                take(&mut all, statement, Place { line, ..Place::default() }, false);
+                let said = Said { line, statement, description: None };
+                take(&mut all, said, Place { line, ..Place::default() }, false);
             }
         }
         let told: Vec<_> = all

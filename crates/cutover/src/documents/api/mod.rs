@@ -2,6 +2,7 @@
 //! the catalogue's; errors and results are read from the bodies that are in the database, and what these do not say is said.
 
 mod catalogue;
+mod described;
 mod errors;
 mod makers;
 mod replaced;
@@ -23,6 +24,7 @@ pub(super) use self::makers::{Counted, Place};
 pub(super) use self::replaced::{ReplaceNote, SideNote};
 use super::DocumentsError;
 use crate::inspect;
+use crate::project::{CONFIG_FILE, Internal};
 use crate::secrets::Secrets;
 
 /// The API.
@@ -30,12 +32,17 @@ use crate::secrets::Secrets;
 pub(super) struct ApiNote {
     /// Functions, procedures and aggregates that migrations made.
     pub(super) functions: Vec<FunctionNote>,
+    /// Those among them that `cutover.toml` says are no client's.
+    pub(super) internal: Vec<FunctionNote>,
     /// Functions of triggers among them, which nobody calls.
     pub(super) triggers: Vec<FunctionNote>,
     /// Old calls and what they become.
     pub(super) replaces: Vec<ReplaceNote>,
     /// Functions of before that no call is said to replace.
     pub(super) without_new: Vec<SideNote>,
+    /// Patterns of `cutover.toml` that mean no function, a line each.
+    #[serde(skip)]
+    pub(super) meaning_nothing: Vec<String>,
 }
 
 /// Something that is called.
@@ -65,6 +72,8 @@ pub(super) struct FunctionNote {
     /// Who may execute it.
     pub(super) execute: Vec<String>,
     pub(super) comment: Option<String>,
+    /// What the file says above it; where there is no comment.
+    pub(super) description: Option<String>,
     pub(super) made_by: Place,
     pub(super) changed_by: Option<Place>,
     pub(super) reads: Vec<String>,
@@ -72,6 +81,11 @@ pub(super) struct FunctionNote {
     /// Objects that it makes, changes or drops.
     pub(super) changes: Vec<String>,
     pub(super) calls: Vec<String>,
+    /// The same of what it calls and fires, and of what that does, as far as it does not do so itself.
+    pub(super) reads_through: Vec<String>,
+    pub(super) writes_through: Vec<String>,
+    pub(super) changes_through: Vec<String>,
+    pub(super) calls_through: Vec<String>,
     pub(super) fires: Vec<String>,
     pub(super) errors: Vec<ErrorNote>,
     /// Whether it returns JSON.
@@ -145,12 +159,13 @@ pub(super) struct UnknownNote {
 impl ApiNote {
     /// Whether there is anything to say to clients.
     pub(super) fn is_there(&self) -> bool {
-        !self.functions.is_empty() || !self.replaces.is_empty()
+        !self.functions.is_empty() || !self.internal.is_empty() || !self.replaces.is_empty()
     }
 
     /// What is wrong with the declared calls, a line each.
     pub(super) fn unresolved(&self) -> Vec<String> {
-        self.replaces.iter().flat_map(|one| one.missing.iter().cloned()).collect()
+        let missing = self.replaces.iter().flat_map(|one| &one.missing);
+        missing.chain(&self.meaning_nothing).cloned().collect()
     }
 }
 
@@ -195,8 +210,25 @@ pub(super) async fn gather(
             continue;
         };
         let note = function(&catalogue, &bodies, (*at, routine, body), maker, &calls.becomes(*at));
-        if routine.is_trigger { &mut api.triggers } else { &mut api.functions }.push(note);
+        let is_internal = |one: &Internal| one.means(&routine.schema, &routine.name);
+        let list = if routine.is_trigger {
+            &mut api.triggers
+        } else if counted.project.internal.iter().any(is_internal) {
+            &mut api.internal
+        } else {
+            &mut api.functions
+        };
+        list.push(note);
     }
+    let of_triggers_too = || api.internal.iter().chain(&api.triggers);
+    let means_nothing = |one: &&Internal| !of_triggers_too().any(|note| one.means(&note.schema, &note.name));
+    let nothing = counted.project.internal.iter().filter(means_nothing).map(|one| {
+        format!(
+            "{CONFIG_FILE}:{}: internal = {:?} means no function that migrations made",
+            one.line, one.pattern
+        )
+    });
+    api.meaning_nothing = nothing.collect();
     // What is replaced is not called any more, whoever made it.
     let old: BTreeSet<usize> = calls.old();
     let is_before = |(at, routine): &(usize, &Routine)| {
@@ -222,7 +254,7 @@ fn function(
     let search_path =
         routine.settings.iter().find(path).and_then(|setting| setting.strip_prefix("search_path="));
     let settings = routine.settings.iter().filter(|setting| !path(setting)).cloned().collect();
-    let changes: BTreeSet<String> = body.contract.changes.iter().map(ToString::to_string).collect();
+    let through = bodies.through(at);
     let (errors, unknown) = leaving(catalogue, bodies, at);
     let returns_json = matches!(routine.result.as_str(), "json" | "jsonb");
     FunctionNote {
@@ -243,12 +275,17 @@ fn function(
         owner: routine.owner.clone(),
         execute: routine.execute.clone(),
         comment: routine.comment.clone(),
+        description: routine.comment.is_none().then(|| maker.description.clone()).flatten(),
         made_by: maker.made.clone(),
         changed_by: maker.changed.clone(),
         reads: body.reads.iter().cloned().collect(),
         writes: body.writes.iter().cloned().collect(),
-        changes: changes.into_iter().collect(),
+        changes: body.changes().into_iter().collect(),
         calls: signatures(&body.calls),
+        reads_through: through.reads.into_iter().collect(),
+        writes_through: through.writes.into_iter().collect(),
+        changes_through: through.changes.into_iter().collect(),
+        calls_through: signatures(&through.calls),
         fires: signatures(&body.fires),
         errors,
         results: if returns_json { results(catalogue, routine, body) } else { Vec::new() },

@@ -173,6 +173,75 @@ async fn what_the_bodies_say_is_in_it() {
     );
 }
 
+/// Own and others' work told apart, in a circle too; what the file says of it; what is internal; and what is cutover's own.
+#[tokio::test]
+async fn what_is_done_by_others_is_told_apart_and_internals_stand_last() {
+    let config = "[project]\nname = \"p\"\n[api]\ninternal = [\"help_*\", \"nothing_so\"]\n[[migrations]]\npath = \"m\"\n";
+    let tables = "CREATE TABLE t (n int);\nCREATE TABLE log (n int);\n\
+        CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1); RETURN NULL; END $$;\n\
+        CREATE TRIGGER fires AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION fires();";
+    let functions = "-- Adds | a row,\n-- and no more.\n\n-- Writes it.\nCREATE FUNCTION help_write(n int) RETURNS void LANGUAGE plpgsql AS $$\n\
+        BEGIN INSERT INTO t VALUES (n); PERFORM help_read(); END $$;\n\
+        -- Reads, and begins anew.\nCREATE FUNCTION help_read() RETURNS void LANGUAGE plpgsql AS $$\n\
+        BEGIN PERFORM FROM t; IF false THEN PERFORM add_row(1); END IF; PERFORM cutover_worker.schedule('a', '5 seconds', 'SELECT 1'); END $$;\n\
+        CREATE FUNCTION add_row(n int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM help_write(n); DELETE FROM t WHERE false; END $$;";
+    let said = "CREATE FUNCTION said() RETURNS int LANGUAGE sql AS 'SELECT 1';\nCOMMENT ON FUNCTION said IS 'In the database.';\n\
+        -- In the file.\nCREATE OR REPLACE FUNCTION said() RETURNS int LANGUAGE sql AS 'SELECT 2';";
+    let files = [
+        ("cutover.toml", config),
+        ("m/0001_a.sql", tables),
+        ("m/0002_b.sql", functions),
+        ("m/0003_c.sql", said),
+    ];
+    let (_folder, project) = project(&files);
+    let database = testkit::database();
+    // There since somebody made it: with defaults, and not to be read.
+    database.run(
+        "CREATE SCHEMA cutover_worker; CREATE FUNCTION cutover_worker.schedule(a text, b text, c text, d int DEFAULT 1) RETURNS void LANGUAGE sql AS ''",
+    );
+    crate::migrate(&project, &database.url()).await.unwrap();
+    let documents = found(&project, &database).await;
+    let api = &documents.context()["api"];
+    let add = named(api, "functions", "public.add_row(integer)");
+    for (field, value) in [
+        ("reads", json!([])),
+        ("reads_through", json!(["t"])),
+        ("writes", json!(["t"])),
+        ("writes_through", json!(["log"])),
+        ("calls", json!(["public.help_write(integer)"])),
+        ("calls_through", json!(["public.help_read()"])),
+        ("description", json!("Adds | a row, and no more.")),
+        (
+            "unknown",
+            json!([{"from": "public.help_read()", "why": "it calls cutover_worker.schedule, which is cutover's own: it is not read"}]),
+        ),
+    ] {
+        assert_eq!(add[field], value, "{field}");
+    }
+    let comment = named(api, "functions", "public.said()");
+    assert_eq!((&comment["comment"], &comment["description"]), (&json!("In the database."), &json!(null)));
+    assert_eq!(named(api, "internal", "public.help_write(integer)")["description"], "Writes it.");
+    assert_eq!(
+        (api["functions"].as_array().unwrap().len(), api["internal"].as_array().unwrap().len()),
+        (2, 2)
+    );
+    assert_eq!(
+        documents.unresolved(),
+        ["cutover.toml:4: internal = \"nothing_so\" means no function that migrations made"]
+    );
+    let made = documents.render(None).unwrap();
+    are_well_formed(&made);
+    let text = text_of(&made, "API.md");
+    let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} in {text}"));
+    assert!(place("## `public.said()`") < place("## Internal functions"));
+    assert!(place("## Internal functions") < place("## `public.help_read()`"));
+    assert_eq!(table(text, "## Internal functions").len(), 2);
+    let what = table(text, "## `public.add_row(integer)`");
+    let row = |name: &str| what.iter().find(|row| row["What"] == name).unwrap()[""].clone();
+    assert_eq!(row("Writes"), "itself: t; through what it calls: log");
+    assert_eq!(row("Reads"), "itself nothing; through what it calls: t");
+}
+
 #[tokio::test]
 async fn old_calls_stand_beside_new_ones_or_do_not_resolve() {
     let config = "[project]\nname = \"p\"\n[[migrations]]\npath = \"m\"\n\

@@ -32,6 +32,8 @@ pub(super) struct Config {
     pub(super) check_sql: Vec<Spanned<String>>,
     pub(super) jobs: Vec<JobConfig>,
     pub(super) replaces: Vec<ReplacesConfig>,
+    /// Patterns of functions that are no client's.
+    pub(super) internal: Vec<Spanned<String>>,
     pub(super) lint: LintConfig,
     pub(super) models: ModelsConfig,
     /// The folder of templates for documents.
@@ -158,6 +160,7 @@ pub(super) fn decode(file: &mut Table) -> Config {
     with(file, "checks", |table| config.check_sql = table.take_strings("sql"));
     config.jobs = each(file, "job", job);
     with(file, "api", |table| {
+        config.internal = table.take_strings("internal");
         config.replaces = each(table, "replaces", |table| ReplacesConfig {
             old: table.require_spanned_string("old"),
             new: table.require_spanned_string("new"),

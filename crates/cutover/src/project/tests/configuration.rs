@@ -472,6 +472,26 @@ fn replaced_calls_are_read_and_each_mistake_has_its_line() {
     }
 }
 
+#[test]
+fn internal_functions_are_patterns_and_each_mistake_has_its_line() {
+    let files = with("[api]\ninternal = [\"spark_*\", \"app.help_?\"]\n");
+    let folder = folder(&files);
+    let project = load(&folder).unwrap();
+    let read: Vec<(&str, u32)> =
+        project.internal.iter().map(|one| (one.pattern.as_str(), one.line)).collect();
+    assert_eq!(read, [("spark_*", 2), ("app.help_?", 2)]);
+    let said = error(&with("[api]\ninternal = [\n\"\",\n\"f(int)\",\n\"[\",\n\"a\",\n\"a\"]\n"));
+    for part in [
+        "cutover.toml:3:1: a pattern of functions is empty",
+        "cutover.toml:4:1: \"f(int)\" has arguments",
+        "cutover.toml:5:1: \"[\" is no pattern",
+        "cutover.toml:7:1: the same is said in line 6",
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+    assert!(error(&with("[api]\ninternal = 5\n")).contains("cutover.toml:2:12"));
+}
+
 #[cfg(unix)]
 #[test]
 fn the_file_itself_is_one_of_the_folder() {

@@ -195,8 +195,8 @@ fn queue(outcome: &Outcome) -> Markup {
 #[allow(clippy::cast_precision_loss, reason = "a picture")]
 fn waits(outcome: &Outcome) -> Markup {
     let figures = &outcome.figures;
-    let all = figures.ended(None);
-    let of = [Gender::Men, Gender::Women].map(|gender| figures.ended(Some(gender)));
+    let all = figures.all(None);
+    let of = [Gender::Men, Gender::Women].map(|gender| figures.all(Some(gender)));
     // The last bar holds whoever waited longer than nearly all.
     let most = all.percentile(99).max(1.0);
     let width = step(most, 40.0);
@@ -229,14 +229,20 @@ fn waits(outcome: &Outcome) -> Markup {
             tooltip: format!("{}: {men} of men, {women} of women", label(*from, *to, n + 1 == total)),
         })
         .collect();
-    let says = format!("{}: {}", count(all.len(), "wait", "waits"), spread(&all, seconds));
+    let ended = figures.ended(None);
+    let says = format!(
+        "Of {} those matched: {}; of all, the unfinished so far: {}",
+        count(all.len(), "wait", "waits"),
+        spread(&ended, seconds),
+        spread(&all, seconds)
+    );
     let rows = buckets.iter().enumerate().map(|(n, (from, to, [men, women]))| {
         vec![label(*from, *to, n + 1 == total), men.to_string(), women.to_string()]
     });
     html! {
         section #waits {
             h2 { "Waits" }
-            p.lead { "From the beginning of a spin to " code { "match_found" } ". " (says) ". The last bar holds all longer ones." }
+            p.lead { "From the beginning of a spin to " code { "match_found" } ", or to the end of the simulation. " (says) ". The last bar holds all longer ones." }
             (bars(&About { id: "waits-chart", title: "How long users waited", says: &says, x: "seconds waited", y: "waits" }, from, &drawn))
             ul.legend { li { i.c0 {} "men" } li { i.c1 {} "women" } }
             (tables::figures(&["Waited", "Men", "Women"], rows))
@@ -259,7 +265,7 @@ fn fairness(outcome: &Outcome) -> Markup {
     let of = |take: &dyn Fn(Gender) -> Sorted, unit: fn(f64) -> String| -> Vec<Spread> {
         genders.iter().filter_map(|(gender, class)| row(gender.name(), class, &take(*gender), unit)).collect()
     };
-    let waited = of(&|gender| figures.ended(Some(gender)), seconds);
+    let waited = of(&|gender| figures.all(Some(gender)), seconds);
     let scores = of(&|gender| figures.scores(gender), |score| format!("{score:.0}"));
     let says =
         |spreads: &[Spread]| spreads.iter().map(|one| one.tooltip.clone()).collect::<Vec<_>>().join("; ");

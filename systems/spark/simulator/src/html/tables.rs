@@ -84,11 +84,14 @@ pub(super) fn calls(outcome: &Outcome) -> Markup {
                             @let () = row.extend(spread(&of));
                             (cells(&labels, &row))
                             td data-label="Errors" {
-                                @if kind.errors.is_empty() { "none" }
-                                ul.chips { @for (code, times) in &kind.errors {
-                                    @let expected = lawful.contains(&code.as_str());
-                                    li.bad[!expected] { (Shown(code)) " × " (times) @if expected { ", somebody was quicker" } }
-                                } }
+                                @if kind.errors.is_empty() && kind.met_a_deletion == 0 { "none" }
+                                ul.chips {
+                                    @if kind.met_a_deletion > 0 { li { (kind.met_a_deletion) " met the end of an account" } }
+                                    @for (code, times) in &kind.errors {
+                                        @let expected = lawful.contains(&code.as_str());
+                                        li.bad[!expected] { (Shown(code)) " × " (times) @if expected { ", somebody was quicker" } }
+                                    }
+                                }
                             }
                         }
                     }

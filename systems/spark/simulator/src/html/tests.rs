@@ -32,7 +32,15 @@ fn hostile() -> Outcome {
     let schedule = |name: &str| Schedule { name: name.to_owned(), seconds: 5, command: HOSTILE.to_owned() };
     let wait = |gender, seconds| Wait { user: HOSTILE.to_owned(), gender, seconds, at: Some(6_000) };
     Outcome {
-        settings: Settings { users: 2, men: 50, connections: 1, seconds: 10, seed: 7, speed: 20 },
+        settings: Settings {
+            users: 2,
+            men: 50,
+            connections: 1,
+            seconds: 10,
+            seed: 7,
+            speed: 20,
+            deleting: 0,
+        },
         server: HOSTILE.to_owned(),
         simulated: 10_000,
         took: Duration::from_millis(500),

@@ -63,15 +63,40 @@ pub const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "match-states-have-a-match",
-        sentence: "Whoever is paired or vote_active is in a pending match.",
+        sentence: "Whoever is paired or vote_active is in a pending match, but for who lost it with the other's account.",
         tempo: Tempo::Always,
         source: Source::Sql {
             looked: "SELECT count(*) FROM public.matching_queue WHERE status IN ('paired', 'vote_active')",
             wrong: "SELECT q.user_id::text, 'is ' || q.status || ' without a match'
                       FROM public.matching_queue q
-                     WHERE q.status IN ('paired', 'vote_active')
+                     WHERE q.status IN ('paired', 'vote_active') AND q.user_id IN (SELECT id FROM public.profiles)
                        AND NOT EXISTS (SELECT FROM public.matches m WHERE m.status = 'pending' AND m.user1_id = q.user_id)
-                       AND NOT EXISTS (SELECT FROM public.matches m WHERE m.status = 'pending' AND m.user2_id = q.user_id)",
+                       AND NOT EXISTS (SELECT FROM public.matches m WHERE m.status = 'pending' AND m.user2_id = q.user_id)
+                       AND q.user_id NOT IN (SELECT user_id FROM {left_behind} b)",
+        },
+    },
+    Invariant {
+        name: "left-behind-spin-on",
+        sentence: "Nobody is paired or vote_active with an account that is gone for three further runs of guardian-queue-consistency.",
+        tempo: Tempo::Always,
+        source: Source::Late {
+            job: "guardian-queue-consistency",
+            looked: "SELECT count(*) FROM simulator.parted WHERE is_left_behind",
+            wrong: "SELECT b.user_id || ' ' || b.match_id, 'is ' || q.status || ', and the other''s account is gone'
+                      FROM {left_behind} b JOIN public.matching_queue q ON q.user_id = b.user_id
+                     WHERE q.status IN ('paired', 'vote_active')
+                       AND NOT EXISTS (SELECT FROM public.matches m WHERE m.status = 'pending' AND b.user_id IN (m.user1_id, m.user2_id))",
+        },
+    },
+    Invariant {
+        name: "gone-leave-the-queue",
+        sentence: "Nobody is in the queue whose account is gone for three further runs of guardian-queue-consistency.",
+        tempo: Tempo::Always,
+        source: Source::Late {
+            job: "guardian-queue-consistency",
+            looked: "SELECT count(*) FROM simulator.gone",
+            wrong: "SELECT q.user_id::text, 'is ' || q.status || ', and their account is gone'
+                      FROM public.matching_queue q WHERE NOT EXISTS (SELECT FROM public.profiles p WHERE p.id = q.user_id)",
         },
     },
     Invariant {
@@ -118,7 +143,7 @@ pub const INVARIANTS: &[Invariant] = &[
         source: Source::Sql {
             looked: "SELECT count(*) FROM {found} f",
             wrong: "SELECT f.match_id, coalesce(a.gender, 'NULL') || ' with ' || coalesce(b.gender, 'NULL')
-                      FROM {found} f LEFT JOIN public.profiles a ON a.id = f.a LEFT JOIN public.profiles b ON b.id = f.b
+                      FROM {found} f LEFT JOIN {people} a ON a.id = f.a LEFT JOIN {people} b ON b.id = f.b
                      WHERE coalesce(a.gender, '') || ' ' || coalesce(b.gender, '') NOT IN ('male female', 'female male')",
         },
     },
@@ -185,6 +210,7 @@ pub const INVARIANTS: &[Invariant] = &[
                       FROM {trails} t
                      WHERE t.ends = 1 AND t.most = 1
                        AND t.last <> coalesce((SELECT min(q.status) FROM public.matching_queue q WHERE q.user_id = t.user_id), 'idle')
+                       AND t.user_id NOT IN (SELECT g.user_id FROM simulator.gone g)
                     UNION ALL
                     SELECT q.user_id::text, 'is in the queue and never joined' FROM public.matching_queue q
                      WHERE NOT EXISTS (SELECT FROM {edges} e WHERE e.user_id = q.user_id)",
@@ -195,10 +221,71 @@ pub const INVARIANTS: &[Invariant] = &[
         sentence: "Every fairness boost is exactly +10.",
         tempo: Tempo::Sometimes,
         source: Source::Sql {
-            looked: "SELECT count(*) FROM public.spark_event_log WHERE event_type = 'fairness_boost_applied'",
+            looked: "SELECT count(*) FROM {log} l WHERE event_type = 'fairness_boost_applied'",
             wrong: "SELECT id::text, coalesce(event_data ->> 'boost_amount', 'NULL') || ' for ' || coalesce(event_data ->> 'reason', 'NULL')
-                      FROM public.spark_event_log
+                      FROM {log} l
                      WHERE event_type = 'fairness_boost_applied' AND (event_data ->> 'boost_amount')::numeric IS DISTINCT FROM 10",
+        },
+    },
+    Invariant {
+        name: "boosts-are-given",
+        sentence: "Whoever said yes to a pass, or was left by a partner who went, was lost, or let a time pass, has a boost of 10 for it: also who was away for a moment.",
+        tempo: Tempo::Sometimes,
+        source: Source::Sql {
+            looked: "SELECT count(*) FROM {due} d",
+            wrong: "SELECT d.user_id || ' ' || d.match_id, 'no boost at ' || d.at || ': ' || d.why
+                      FROM {due} d
+                     WHERE NOT EXISTS (SELECT FROM {log} l
+                                        WHERE l.event_type = 'fairness_boost_applied' AND l.user_id = d.user_id AND l.\"timestamp\" = d.at
+                                          AND l.event_data ->> 'reason' IS DISTINCT FROM 'gender_balancing')",
+        },
+    },
+    Invariant {
+        name: "scores-follow",
+        sentence: "Fairness follows from waiting, skips, breadth and boosts; only how many others were there when it was computed is not known.",
+        tempo: Tempo::Always,
+        source: Source::Sql {
+            looked: "SELECT count(*) FROM public.matching_queue",
+            wrong: "SELECT q.user_id::text, 'fairness ' || q.fairness_score || ', of it boosts ' || q.fairness_boost || ', instead of '
+                           || round(s.least + q.fairness_boost, 2) || ' to ' || round(s.most + q.fairness_boost, 2)
+                      FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id
+                      LEFT JOIN public.user_preferences f ON f.user_id = q.user_id
+                     CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN f.expanded THEN f.original_max_age - f.original_min_age ELSE f.max_age - f.min_age END, 12) / 50.0 AS ages,
+                                                coalesce(CASE WHEN f.expanded THEN f.original_max_distance ELSE f.max_distance END, 50) / 200.0 AS miles) b
+                     CROSS JOIN LATERAL (SELECT (1 - (b.ages + b.miles) / 2) * 100 + least(q.skip_count * 50, 300) - 0.01 AS least) l
+                     CROSS JOIN LATERAL (SELECT l.least, l.least + 100.02 + least(extract(epoch FROM {now} + {blur} - q.created_at) / 10, 500)::numeric AS most) s
+                     WHERE q.status <> 'vote_active' AND q.fairness_score - q.fairness_boost <> 0
+                       AND q.fairness_score - q.fairness_boost NOT BETWEEN s.least AND s.most",
+        },
+    },
+    Invariant {
+        name: "skips-are-counted",
+        sentence: "Whoever was told since they last came to vote that nobody is there was passed over at least as often.",
+        tempo: Tempo::Sometimes,
+        source: Source::Sql {
+            looked: "SELECT count(*) FROM public.matching_queue",
+            wrong: "SELECT q.user_id::text, 'passed over ' || q.skip_count || ' times, and told so ' || n.told || ' times'
+                      FROM public.matching_queue q
+                      JOIN (SELECT l.user_id, count(*) AS told
+                              FROM {log} l LEFT JOIN {resets} r ON r.user_id = l.user_id
+                             WHERE l.event_type = 'no_online_candidates' AND l.\"timestamp\" > coalesce(r.at, '-infinity') + {blur}
+                             GROUP BY l.user_id) n ON n.user_id = q.user_id
+                     WHERE q.skip_count < n.told",
+        },
+    },
+    Invariant {
+        name: "waits-begin-with-the-spin",
+        sentence: "The wait of an entry began with a logged step that begins one: a spin, a return to the queue, or the entry itself; and no spin came after it.",
+        tempo: Tempo::Sometimes,
+        source: Source::Sql {
+            looked: "SELECT count(*) FROM public.matching_queue",
+            wrong: "SELECT q.user_id::text, 'since ' || q.joined_at || ', and spins since ' || coalesce(b.spun::text, 'never')
+                      FROM public.matching_queue q
+                      JOIN (SELECT user_id, max(at) FILTER (WHERE to_state = 'spin_active') AS spun, array_agg(at) AS begun
+                              FROM {transitions} t
+                             WHERE to_state = 'spin_active' OR from_state = 'idle' OR event = 'user_reconnected' AND to_state = 'queue_waiting'
+                             GROUP BY user_id) b ON b.user_id = q.user_id
+                     WHERE q.joined_at <> ALL (b.begun) OR b.spun > q.joined_at + {blur}",
         },
     },
     Invariant {
@@ -209,13 +296,10 @@ pub const INVARIANTS: &[Invariant] = &[
             looked: "SELECT count(*) FROM public.matching_queue",
             wrong: "SELECT q.user_id::text, q.fairness_boost || ' instead of ' || b.least || CASE WHEN b.most > b.least THEN ' to ' || b.most ELSE '' END
                       FROM public.matching_queue q
-                      LEFT JOIN (SELECT user_id, max(at) AS at
-                                   FROM (SELECT user_id, at FROM {transitions} t WHERE to_state = 'vote_active'
-                                         UNION ALL SELECT user_id, \"timestamp\" FROM public.spark_event_log WHERE event_type = 'queue_removed') r
-                                  GROUP BY user_id) reset ON reset.user_id = q.user_id,
+                      LEFT JOIN {resets} reset ON reset.user_id = q.user_id,
                            LATERAL (SELECT coalesce(sum((l.event_data ->> 'boost_amount')::numeric) FILTER (WHERE l.\"timestamp\" > coalesce(reset.at, '-infinity') + {blur}), 0) AS least,
                                            coalesce(sum((l.event_data ->> 'boost_amount')::numeric), 0) AS most
-                                      FROM public.spark_event_log l
+                                      FROM {log} l
                                      WHERE l.event_type = 'fairness_boost_applied' AND l.user_id = q.user_id
                                        AND l.\"timestamp\" > coalesce(reset.at, '-infinity') - {blur}) b
                      WHERE q.fairness_boost NOT BETWEEN b.least AND b.most OR (b.most - q.fairness_boost) % 10 <> 0",
@@ -234,22 +318,46 @@ pub const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "yes-yes-once",
-        sentence: "Every match of two who said yes has exactly one ban and one row of history, and every ban has its match.",
+        sentence: "Every match of two who said yes has exactly one ban, and every ban has its match.",
         tempo: Tempo::Always,
         source: Source::Sql {
             looked: "SELECT count(*) FROM public.matches WHERE status <> 'pending'",
-            wrong: "SELECT m.id::text, 'bans: ' || n.bans || ', history: ' || n.history
+            wrong: "SELECT m.id::text, 'bans: ' || n.bans
                       FROM public.matches m,
-                           LATERAL (SELECT (SELECT count(*) FROM public.yes_yes_pairs y WHERE y.match_id = m.id
-                                               AND least(y.user1_id, y.user2_id) = least(m.user1_id, m.user2_id)
-                                               AND greatest(y.user1_id, y.user2_id) = greatest(m.user1_id, m.user2_id)) AS bans,
-                                           (SELECT count(*) FROM public.match_history h WHERE h.match_id = m.id
-                                               AND least(h.user1_id, h.user2_id) = least(m.user1_id, m.user2_id)
-                                               AND greatest(h.user1_id, h.user2_id) = greatest(m.user1_id, m.user2_id)) AS history) n
-                     WHERE m.status <> 'pending' AND (n.bans <> 1 OR n.history <> 1)
+                           LATERAL (SELECT count(*) AS bans FROM public.yes_yes_pairs y WHERE y.match_id = m.id
+                                       AND least(y.user1_id, y.user2_id) = least(m.user1_id, m.user2_id)
+                                       AND greatest(y.user1_id, y.user2_id) = greatest(m.user1_id, m.user2_id)) n
+                     WHERE m.status <> 'pending' AND n.bans <> 1
                     UNION ALL
                     SELECT y.id::text, 'a ban without a match of two who said yes' FROM public.yes_yes_pairs y
                      WHERE NOT EXISTS (SELECT FROM public.matches m WHERE m.id = y.match_id AND m.status <> 'pending')",
+        },
+    },
+    Invariant {
+        name: "history-is-kept",
+        sentence: "Every match that ended with a pass, with yes of both or because one left has exactly one row of history, while both accounts are there.",
+        tempo: Tempo::Sometimes,
+        source: Source::Sql {
+            looked: "SELECT count(*) FROM {met_and_ended} e",
+            wrong: "SELECT e.match_id, e.how || ': history ' || h.n
+                      FROM (SELECT match_id, min(how) AS how FROM {met_and_ended} e GROUP BY match_id) e JOIN {found} f ON f.match_id = e.match_id
+                     CROSS JOIN LATERAL (SELECT count(*) AS n FROM public.match_history h WHERE h.match_id::text = f.match_id
+                                            AND h.user1_id IN (f.a, f.b) AND h.user2_id IN (f.a, f.b)) h
+                     WHERE h.n <> 1 AND NOT EXISTS (SELECT FROM simulator.gone g WHERE g.user_id IN (f.a, f.b))",
+        },
+    },
+    Invariant {
+        name: "tiers-fit",
+        sentence: "The two of a match of tier 1 were what the other wanted and had not met before; of tier 2, what the other's expanded wishes were.",
+        tempo: Tempo::Sometimes,
+        source: Source::Sql {
+            looked: "SELECT count(*) FROM {tiers} t",
+            wrong: "SELECT t.match_id, 'tier ' || t.tier || ': ' || t.age_a || ' for ' || t.min_b || ' to ' || t.max_b || ', ' || t.age_b || ' for '
+                           || t.min_a || ' to ' || t.max_a || ', ' || coalesce(round(t.miles::numeric, 1)::text, 'unknown') || ' miles for ' || t.most
+                           || CASE WHEN t.tier = '1' AND t.had_met THEN ', and they had met' ELSE '' END
+                      FROM {tiers} t
+                     WHERE t.age_a NOT BETWEEN t.min_b AND t.max_b OR t.age_b NOT BETWEEN t.min_a AND t.max_a
+                        OR t.miles > t.most + 0.001 OR t.tier = '1' AND t.had_met",
         },
     },
     Invariant {
@@ -266,7 +374,7 @@ pub const INVARIANTS: &[Invariant] = &[
                                     SELECT event_data ->> 'match_id',
                                            CASE WHEN event_type <> 'match_broken' THEN 'late'
                                                 WHEN event_data ->> 'event' = 'one_voted_pass' THEN 'one_voted_pass' ELSE 'broken' END
-                                      FROM public.spark_event_log WHERE event_type IN ('match_broken', 'reveal_timeout', 'vote_timeout')) e
+                                      FROM {log} l WHERE event_type IN ('match_broken', 'reveal_timeout', 'vote_timeout')) e
                              GROUP BY match_id) o
                      WHERE o.yes NOT IN (0, 2) OR o.broken > 1 OR o.late > 1
                         OR (o.yes > 0)::int + (o.pass > 0)::int + (o.broken + o.late > 0)::int > 1",
@@ -277,13 +385,13 @@ pub const INVARIANTS: &[Invariant] = &[
         sentence: "Only the two of a match have voted in it.",
         tempo: Tempo::Sometimes,
         source: Source::Sql {
-            looked: "SELECT (SELECT count(*) FROM public.votes) + (SELECT count(*) FROM public.spark_event_log WHERE event_type = 'vote_submitted')",
+            looked: "SELECT (SELECT count(*) FROM public.votes) + (SELECT count(*) FROM {log} l WHERE event_type = 'vote_submitted')",
             wrong: "SELECT v.match_id || ' ' || v.user_id, 'has voted ' || v.vote_type
                       FROM public.votes v LEFT JOIN public.matches m ON m.id = v.match_id
                      WHERE m.id IS NULL OR v.user_id NOT IN (m.user1_id, m.user2_id)
                     UNION ALL
                     SELECT l.id::text, coalesce(l.user_id::text, 'somebody') || ' has voted in match ' || coalesce(l.event_data ->> 'match_id', 'NULL')
-                      FROM public.spark_event_log l LEFT JOIN {found} f ON f.match_id = l.event_data ->> 'match_id'
+                      FROM {log} l LEFT JOIN {found} f ON f.match_id = l.event_data ->> 'match_id'
                      WHERE l.event_type = 'vote_submitted' AND (f.match_id IS NULL OR l.user_id NOT IN (f.a, f.b))",
         },
     },
@@ -322,7 +430,8 @@ pub const INVARIANTS: &[Invariant] = &[
             job: "matching-orchestrator",
             looked: "SELECT count(*) FROM public.matching_queue WHERE status = 'spin_active'",
             wrong: "SELECT user_id || ' ' || coalesce(last_spun_at, joined_at), 'has spun since ' || coalesce(last_spun_at, joined_at) FROM public.matching_queue
-                     WHERE status = 'spin_active' AND coalesce(last_spun_at, joined_at) + interval '60 seconds' <= {now}",
+                     WHERE status = 'spin_active' AND coalesce(last_spun_at, joined_at) + interval '60 seconds' <= {now}
+                       AND user_id IN (SELECT id FROM public.profiles)",
         },
     },
     Invariant {
@@ -357,7 +466,7 @@ pub const INVARIANTS: &[Invariant] = &[
             job: "cleanup-soft-offline",
             looked: "SELECT count(*) FROM public.matching_queue WHERE status = 'soft_offline'",
             wrong: "SELECT user_id || ' ' || coalesce(disconnected_at, '-infinity'), 'away since ' || coalesce(disconnected_at::text, 'nobody knows when') FROM public.matching_queue
-                     WHERE status = 'soft_offline'
+                     WHERE status = 'soft_offline' AND user_id IN (SELECT id FROM public.profiles)
                        AND coalesce(disconnected_at, '-infinity') + interval '10 seconds' <= {now}",
         },
     },
@@ -369,7 +478,7 @@ pub const INVARIANTS: &[Invariant] = &[
             job: "cleanup-soft-offline",
             looked: "SELECT count(*) FROM public.matching_queue WHERE status = 'disconnected'",
             wrong: "SELECT user_id || ' ' || coalesce(disconnected_at, '-infinity'), 'disconnected since ' || coalesce(disconnected_at::text, 'nobody knows when') FROM public.matching_queue
-                     WHERE status = 'disconnected'
+                     WHERE status = 'disconnected' AND user_id IN (SELECT id FROM public.profiles)
                        AND coalesce(disconnected_at, '-infinity') + interval '5 minutes' <= {now}",
         },
     },
@@ -419,28 +528,31 @@ pub const INVARIANTS: &[Invariant] = &[
     },
     Invariant {
         name: "guardian-removes-nothing-healthy",
-        sentence: "The guardian removes nobody but who was away for longer than the limits.",
+        sentence: "The guardian removes nobody but who was away for longer than the limits, or has no account any more.",
         tempo: Tempo::Sometimes,
         source: Source::Sql {
-            looked: "SELECT count(*) FROM public.spark_event_log WHERE event_type = 'queue_removed'",
+            looked: "SELECT count(*) FROM {log} l WHERE event_type = 'queue_removed'",
             wrong: "SELECT l.id::text, coalesce(l.user_id::text, 'somebody') || ' from ' || (l.event_data ->> 'from_state') || ': ' || (l.event_data ->> 'reason')
-                      FROM public.spark_event_log l
+                      FROM {log} l
                      WHERE l.event_type = 'queue_removed' AND l.event_data ->> 'reason' LIKE 'guardian:%'
                        AND NOT coalesce(l.event_data ->> 'reason' = 'guardian: away_too_long'
                            AND l.\"timestamp\" >= (SELECT max(t.at) FROM {transitions} t
                                                    WHERE t.user_id = l.user_id AND t.at <= l.\"timestamp\" AND t.to_state = l.event_data ->> 'from_state')
                                + CASE l.event_data ->> 'from_state' WHEN 'soft_offline' THEN interval '25 seconds'
-                                                                    WHEN 'disconnected' THEN interval '5 minutes 15 seconds' END, false)",
+                                                                    WHEN 'disconnected' THEN interval '5 minutes 15 seconds' END, false)
+                       AND NOT (l.event_data ->> 'reason' = 'guardian: no_profile' AND l.user_id IN (SELECT g.user_id FROM simulator.gone g))",
         },
     },
     Invariant {
         name: "no-logged-errors",
-        sentence: "Nothing is logged as ERROR or CRITICAL but a search for anybody that was given up after 30 cycles.",
+        sentence: "Nothing is logged as ERROR or CRITICAL but a search for anybody that was given up after 30 cycles, and one that met the end of an account.",
         tempo: Tempo::Sometimes,
         source: Source::Sql {
-            looked: "SELECT count(*) FROM public.spark_event_log",
-            wrong: "SELECT id::text, event_type || ': ' || event_data FROM public.spark_event_log
-                     WHERE severity IN ('ERROR', 'CRITICAL') AND event_type <> 'guaranteed_match_failed'",
+            looked: "SELECT count(*) FROM {log} l",
+            wrong: "SELECT id::text, event_type || ': ' || event_data FROM {log} l
+                     WHERE severity IN ('ERROR', 'CRITICAL') AND event_type <> 'guaranteed_match_failed'
+                       AND NOT (event_type IN ('matching_failed', 'create_match_failed') AND event_data ->> 'sqlstate' IN ('23503', 'SP003')
+                                AND EXISTS (SELECT FROM simulator.gone g WHERE g.at BETWEEN l.\"timestamp\" - {blur} AND l.\"timestamp\" + {blur}))",
         },
     },
     Invariant {

@@ -67,11 +67,74 @@ pub struct Found {
     pub wrong: Vec<(String, String)>,
 }
 
+/// The log, with whom a deletion nulled: by what was written down then, or where the account was gone before, by what the line says.
+const LOG: &str = r#"(SELECT o.id, o.event_type, o.event_data, o."timestamp", o.severity,
+    coalesce(o.user_id, n.user_id, (o.event_data ->> 'user_id')::uuid) AS user_id
+  FROM public.spark_event_log o LEFT JOIN simulator.named n ON n.log_id = o.id)"#;
+
+/// Everybody who is or was there.
+const PEOPLE: &str =
+    "(SELECT id, gender FROM public.profiles UNION ALL SELECT user_id, gender FROM simulator.gone)";
+
+/// Whose last match is gone with the other's account.
+const LEFT_BEHIND: &str = r#"(SELECT p.user_id, p.match_id FROM simulator.parted p
+   WHERE p.is_left_behind AND p.match_id::text = (SELECT l.event_data -> 'event_data' ->> 'match_id' FROM public.spark_event_log l
+        WHERE l.user_id = p.user_id AND l.event_type = 'state_transition' AND l.event_data -> 'event_data' ->> 'event' = 'match_found'
+        ORDER BY l."timestamp" DESC LIMIT 1))"#;
+
+/// When boost and skips of each user began at zero the last time.
+const RESETS: &str = r#"(SELECT user_id, max(at) AS at
+   FROM (SELECT user_id, at FROM {transitions} t WHERE to_state = 'vote_active'
+         UNION ALL SELECT user_id, "timestamp" FROM {log} l WHERE event_type = 'queue_removed') r
+  GROUP BY user_id)"#;
+
+/// Each match that was broken: by whom, and whether by losing them, which the same transaction tells.
+const BROKEN: &str = r#"(SELECT l.event_data ->> 'match_id' AS match_id, l.event_data ->> 'event' AS event, l."timestamp" AS at,
+    (l.event_data ->> 'related_user_id')::uuid AS partner, lost.user_id IS NOT NULL AS is_lost
+  FROM {log} l LEFT JOIN (SELECT DISTINCT user_id, at FROM {transitions} t WHERE event = 'grace_period_expired') lost
+    ON lost.user_id = l.user_id AND lost.at = l."timestamp"
+ WHERE l.event_type = 'match_broken')"#;
+
+/// Each match that ended with a decision, as the log has it: those have a row of history.
+const MET_AND_ENDED: &str =
+    "(SELECT DISTINCT match_id, CASE event WHEN 'both_voted_yes' THEN 'both said yes' ELSE 'one passed' END AS how
+    FROM {transitions} t WHERE event IN ('both_voted_yes', 'one_voted_pass') AND match_id IS NOT NULL
+  UNION SELECT match_id, CASE event WHEN 'one_voted_pass' THEN 'one passed' ELSE 'one left' END
+    FROM {broken} b WHERE event = 'one_voted_pass' OR event = 'partner_disconnected' AND NOT is_lost)";
+
+/// Whom the log gives a cause for a boost: where they were then is the eye's own record. Who said yes has it wherever they are; whose
+/// partner is gone, where they are there or away within their grace.
+const DUE: &str = r"(SELECT p.user_id, v.match_id, o.at, 'they said yes and the other passed' AS why
+    FROM (SELECT event_data ->> 'match_id' AS match_id, user_id FROM {log} l WHERE event_type = 'vote_submitted'
+           GROUP BY 1, 2 HAVING bool_and(event_data ->> 'vote' = 'yes')) v
+    JOIN (SELECT match_id, min(at) AS at FROM (SELECT match_id, at FROM {transitions} t WHERE event = 'one_voted_pass'
+                                               UNION ALL SELECT match_id, at FROM {broken} b WHERE event = 'one_voted_pass') e
+           GROUP BY match_id) o ON o.match_id = v.match_id
+    JOIN simulator.parted p ON p.match_id::text = v.match_id AND p.user_id = v.user_id AND p.status IS NOT NULL
+  UNION SELECT p.user_id, b.match_id, b.at, 'the other is gone (' || b.event || ')'
+    FROM {broken} b JOIN simulator.parted p ON p.match_id::text = b.match_id AND p.user_id = b.partner
+   WHERE b.event <> 'one_voted_pass'
+     AND (p.status IN ('paired', 'vote_active') OR p.status = 'soft_offline' AND p.disconnected_at > b.at - interval '10 seconds')
+     AND (b.event <> 'partner_idle' OR EXISTS (SELECT FROM {log} l WHERE l.event_type = 'vote_timeout'
+            AND l.event_data ->> 'match_id' = b.match_id AND l.event_data ->> 'partner_vote' = 'yes')))";
+
+/// Each match of the first two tiers, with what both were and wanted when it was made; miles on a sphere, unknown where a place is.
+const TIERS: &str = "(SELECT f.match_id, f.tier, a.age AS age_a, b.age AS age_b, a.had_met,
+    CASE f.tier WHEN '1' THEN a.own_min_age ELSE a.min_age END AS min_a, CASE f.tier WHEN '1' THEN a.own_max_age ELSE a.max_age END AS max_a,
+    CASE f.tier WHEN '1' THEN b.own_min_age ELSE b.min_age END AS min_b, CASE f.tier WHEN '1' THEN b.own_max_age ELSE b.max_age END AS max_b,
+    CASE f.tier WHEN '1' THEN least(a.own_max_distance, b.own_max_distance) ELSE least(a.max_distance, b.max_distance) END AS most,
+    CASE WHEN a.latitude + a.longitude + b.latitude + b.longitude IS NOT NULL THEN
+        2 * 3958.8 * asin(least(1, sqrt(sind((b.latitude - a.latitude) / 2) ^ 2
+            + cosd(a.latitude) * cosd(b.latitude) * sind((b.longitude - a.longitude) / 2) ^ 2))) END AS miles
+  FROM (SELECT DISTINCT match_id, tier FROM {transitions} t WHERE event = 'match_found' AND tier IN ('1', '2')) f
+  JOIN simulator.met a ON a.match_id::text = f.match_id JOIN simulator.met b ON b.match_id = a.match_id AND b.user_id > a.user_id)";
+
 /// Each step of a user's state that was logged. `at` is the time of its transaction: transactions that wait for each other may have
 /// times in another order than their ends, so nothing here relies on more than that order allows.
 const TRANSITIONS: &str = r#"(SELECT l.user_id, l.event_data ->> 'from_state' AS from_state, l.event_data ->> 'to_state' AS to_state,
-    l.event_data -> 'event_data' ->> 'event' AS event, l.event_data -> 'event_data' ->> 'match_id' AS match_id, l."timestamp" AS at
-  FROM public.spark_event_log l WHERE l.event_type = 'state_transition' AND l.user_id IS NOT NULL)"#;
+    l.event_data -> 'event_data' ->> 'event' AS event, l.event_data -> 'event_data' ->> 'match_id' AS match_id,
+    l.event_data -> 'event_data' ->> 'tier' AS tier, l."timestamp" AS at
+  FROM {log} l WHERE l.event_type = 'state_transition' AND l.user_id IS NOT NULL)"#;
 
 /// Each pair that was ever matched, also where the match is gone: `(match_id, a, b, at)`, the lower id first.
 const FOUND: &str = "(SELECT t.match_id, min(t.user_id::text)::uuid AS a, max(t.user_id::text)::uuid AS b, min(t.at) AS at
@@ -80,7 +143,7 @@ const FOUND: &str = "(SELECT t.match_id, min(t.user_id::text)::uuid AS a, max(t.
 
 /// Each step from state to state of a user's log, with leaving the queue as one back to idle.
 const EDGES: &str = "(SELECT user_id, from_state, to_state FROM {transitions} t
-  UNION ALL SELECT user_id, event_data ->> 'from_state', 'idle' FROM public.spark_event_log
+  UNION ALL SELECT user_id, event_data ->> 'from_state', 'idle' FROM {log} l
              WHERE event_type = 'queue_removed' AND user_id IS NOT NULL)";
 
 /// For each user who ever joined: how many states their steps enter another number of times than they leave them (`ends`, the
@@ -113,9 +176,29 @@ impl Moment {
 
     /// A question at this moment.
     fn fill(&self, sql: &str) -> String {
-        let sql = sql.replace("{trails}", TRAILS).replace("{found}", FOUND).replace("{edges}", EDGES);
-        sql.replace("{transitions}", TRANSITIONS).replace("{now}", &self.now).replace("{blur}", &self.blur)
+        filled(sql).replace("{now}", &self.now).replace("{blur}", &self.blur)
     }
+}
+
+/// What stands in braces in a question, whoever names another before it.
+const NAMED: [(&str, &str); 12] = [
+    ("{met_and_ended}", MET_AND_ENDED),
+    ("{due}", DUE),
+    ("{broken}", BROKEN),
+    ("{tiers}", TIERS),
+    ("{trails}", TRAILS),
+    ("{found}", FOUND),
+    ("{edges}", EDGES),
+    ("{resets}", RESETS),
+    ("{left_behind}", LEFT_BEHIND),
+    ("{transitions}", TRANSITIONS),
+    ("{people}", PEOPLE),
+    ("{log}", LOG),
+];
+
+/// A question with what it names by a name in braces.
+pub(crate) fn filled(sql: &str) -> String {
+    NAMED.iter().fold(sql.to_owned(), |sql, (name, text)| sql.replace(name, text))
 }
 
 /// A moment as SQL.
@@ -210,8 +293,9 @@ mod tests {
     fn nothing_is_left_to_fill_in() {
         let moment = Moment { now: literal(0), blur: "interval '2 seconds'".to_owned() };
         for question in INVARIANTS.iter().filter_map(|invariant| invariant.question(&moment)) {
-            for left in ["{now", "{found", "{tra", "{edges", "{blur"] {
-                assert!(!question.contains(left), "{question}");
+            let names = NAMED.iter().map(|(name, _)| *name).chain(["{now}", "{blur}"]);
+            for name in names {
+                assert!(!question.contains(name), "{question}");
             }
         }
     }
@@ -238,6 +322,36 @@ mod tests {
         assert_eq!((errors.looked, errors.wrong.len(), deadlocks.wrong.len()), (7, 2, 1));
         assert!(errors.wrong[0].1.starts_with("join: SP004: "), "{errors:?}");
         assert!(deadlocks.wrong[0].1.starts_with("vote: 40P01: "), "{deadlocks:?}");
+    }
+
+    /// Only what names an account that is going is in order.
+    #[test]
+    fn what_meets_the_end_of_an_account_is_no_error_and_all_else_is() {
+        let mut tally = Tally::default();
+        let told = |code: &str, message: &str, detail: Option<&str>| {
+            Failure::from(ServerMessage {
+                code: code.to_owned(),
+                message: message.to_owned(),
+                detail: detail.map(str::to_owned),
+                ..ServerMessage::default()
+            })
+        };
+        let unknown = told("SP003", "user 00aa-1 is unknown", None);
+        let key =
+            told("23503", "violates", Some("Key (user_id)=(00aa-1) is not present in table \"profiles\"."));
+        let other = told("23503", "violates", Some("Key (user_id)=(00aa-12) is not present"));
+        let deadlock = told("40P01", "deadlock over 00aa-1", None);
+        let wrong = |tally: &mut Tally, failure: &Failure| {
+            tally.count(5, Duration::from_millis(1), Some(failure));
+            client_errors(tally).wrong.len() + deadlocks(tally).wrong.len()
+        };
+        assert_eq!(wrong(&mut tally, &unknown), 1);
+        tally.goes("00aa-1");
+        assert_eq!((wrong(&mut tally, &unknown), wrong(&mut tally, &key)), (1, 1));
+        assert_eq!((wrong(&mut tally, &other), wrong(&mut tally, &deadlock)), (2, 3));
+        assert_eq!(tally.kinds[5].met_a_deletion, 2);
+        tally.stays("00aa-1");
+        assert_eq!(wrong(&mut tally, &key), 4);
     }
 
     #[test]

@@ -16,7 +16,8 @@ fn simulated(settings: &Settings) -> Outcome {
     blocking(async { run(&database.options(), settings, &Stop::new()).await.unwrap() })
 }
 
-const SETTINGS: Settings = Settings { users: 40, men: 55, connections: 4, seconds: 150, seed: 1, speed: 15 };
+const SETTINGS: Settings =
+    Settings { users: 40, men: 55, connections: 4, seconds: 150, seed: 1, speed: 15, deleting: 0 };
 
 #[test]
 fn everything_holds_and_everything_happens() {
@@ -40,6 +41,27 @@ fn everything_holds_and_everything_happens() {
     assert!(!outcome.figures.ended(None).is_empty() && !outcome.figures.means().is_empty());
     let page = page(&outcome);
     assert!(page.contains("everything held") && page.contains("a timer on the simulated clock"));
+}
+
+/// Some delete their accounts, in whatever they are, and most of them come anew: the eye loses nobody. Deadlocks of a deletion with
+/// others are another matter than what is seen here.
+#[test]
+fn accounts_end_and_the_eye_loses_nobody() {
+    let outcome = simulated(&Settings { deleting: 8, seconds: 200, ..SETTINGS });
+    let violated: Vec<&str> = INVARIANTS
+        .iter()
+        .zip(&outcome.seen.invariants)
+        .filter(|(_, looked)| looked.violations > 0)
+        .map(|(invariant, _)| invariant.name)
+        .filter(|name| *name != "no-deadlocks")
+        .collect();
+    assert!(violated.is_empty() && outcome.problems.is_empty(), "{}", lines(&outcome).join("\n"));
+    assert!(outcome.figures.joined > 40, "{}", outcome.figures.joined);
+    let looked = |name: &str| {
+        let n = INVARIANTS.iter().position(|invariant| invariant.name == name).unwrap();
+        outcome.seen.invariants[n].things
+    };
+    assert!(looked("gone-leave-the-queue") > 0 && looked("left-behind-spin-on") > 0);
 }
 
 /// In real time cutover's worker runs the schedules. Asked to stop, a simulation ends with what it has seen.
