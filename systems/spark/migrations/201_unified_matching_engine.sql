@@ -77,8 +77,9 @@ CREATE FUNCTION public.unified_matching_engine(p_user uuid) RETURNS uuid
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- Before anything is looked for: whoever else changes this user now is waited for here, with nobody else locked.
+    PERFORM public.spark_lock_profiles(ARRAY[p_user], NULL, true);
     PERFORM public.spark_require_user(p_user);
-    -- Before anything is looked for: whoever else changes this user now is waited for here, with nothing else locked.
     PERFORM FROM public.matching_queue WHERE user_id = p_user FOR UPDATE;
     RETURN public.spark_engine(p_user, 30);
 END

@@ -35,6 +35,7 @@ BEGIN
         RETURN NULL;
     END IF;
     BEGIN
+        PERFORM public.spark_lock_profiles(ARRAY[p_user1, p_user2], NULL, false);
         PERFORM FROM public.matching_queue WHERE user_id IN (p_user1, p_user2) ORDER BY user_id FOR UPDATE NOWAIT;
         IF NOT public.spark_may_match(p_user1, p_user2) THEN
             -- Gives the locks back, as everything below does.

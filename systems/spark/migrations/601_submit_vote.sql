@@ -52,9 +52,11 @@ $$;
 CREATE FUNCTION public.spark_lock_own_match(p_user uuid, p_match uuid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    v_match uuid := public.spark_lock_match(p_user, true);
 BEGIN
     PERFORM public.spark_require_user(p_user);
-    IF public.spark_lock_match(p_user, true) IS DISTINCT FROM p_match OR p_match IS NULL THEN
+    IF v_match IS DISTINCT FROM p_match OR p_match IS NULL THEN
         RAISE EXCEPTION 'match % is no pending match of user %', coalesce(p_match::text, 'NULL'), p_user USING ERRCODE = 'SP004';
     END IF;
 END
@@ -68,7 +70,7 @@ DECLARE
     v_state text;
 BEGIN
     IF p_vote IS NULL OR p_vote NOT IN ('yes', 'pass') THEN
-        RAISE EXCEPTION 'a vote is yes or pass, not %', coalesce(quote_literal(p_vote), 'NULL') USING ERRCODE = 'SP006';
+        RAISE EXCEPTION 'a vote is yes or pass, not %', public.spark_shown(p_vote) USING ERRCODE = 'SP006';
     END IF;
     PERFORM public.spark_lock_own_match(p_user, p_match);
     v_state := (SELECT status FROM public.matching_queue WHERE user_id = p_user);

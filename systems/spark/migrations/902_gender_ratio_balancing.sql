@@ -17,7 +17,7 @@ BEGIN
              WHERE q.status IN ('spin_active', 'queue_waiting') AND q.fairness_score < 200
                AND p.is_online AND p.gender = v_scarce
              ORDER BY q.fairness_score DESC, q.joined_at, q.user_id LIMIT 20
-               FOR UPDATE OF q SKIP LOCKED
+               FOR KEY SHARE OF p SKIP LOCKED FOR UPDATE OF q SKIP LOCKED
         LOOP
             PERFORM public.apply_fairness_boost(v_user, 10, 'gender_balancing');
             v_boosted := v_boosted + 1;
