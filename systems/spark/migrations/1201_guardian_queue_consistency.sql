@@ -21,7 +21,7 @@ END
 $$;
 
 CREATE FUNCTION public.guardian_queue_consistency() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET spark.source = 'guardian'
 AS $$
 DECLARE
     v_user uuid;

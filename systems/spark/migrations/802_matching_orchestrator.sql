@@ -11,7 +11,7 @@ END
 $$;
 
 CREATE FUNCTION public.matching_orchestrator() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off SET spark.source = 'scheduler'
 AS $$
 DECLARE
     v_now timestamptz := public.spark_now();

@@ -1,7 +1,7 @@
 -- Schedule gender-balancing: where one gender is scarce, those of it who wait come first.
 
 CREATE FUNCTION public.apply_gender_ratio_balancing() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET spark.source = 'scheduler'
 AS $$
 DECLARE
     v_m public.queue_metrics;
