@@ -133,14 +133,17 @@ fn two_deletions_at_once_do_not_lock_each_other_out() {
     );
 }
 
+/// What somebody may leave open.
+const BUSY: [&str; 3] = [
+    "SELECT FROM profiles WHERE id = test.u(1) FOR UPDATE",
+    "DELETE FROM profiles WHERE id = test.u(1)",
+    "SELECT FROM user_preferences WHERE user_id = test.u(1) FOR UPDATE",
+];
+
 /// Somebody has a profile or preferences locked, or deletes an account, and leaves that open: schedules do what is to do for the others.
 #[test]
 fn no_schedule_waits_for_a_profile() {
-    for busy in [
-        "SELECT FROM profiles WHERE id = test.u(1) FOR UPDATE",
-        "DELETE FROM profiles WHERE id = test.u(1)",
-        "SELECT FROM user_preferences WHERE user_id = test.u(1) FOR UPDATE",
-    ] {
+    for busy in BUSY {
         for (prepared, at, schedule, done) in [
             ("fairness_score = 199", 0, "matching_orchestrator() -> 'matched'", "1"),
             (
@@ -195,6 +198,13 @@ fn no_schedule_waits_for_a_profile() {
             );
             drop(holder);
         }
+    }
+}
+
+/// The same of the two that end what has lasted too long; preferences are no matter of theirs.
+#[test]
+fn nor_do_the_timeouts() {
+    for busy in BUSY {
         let spark = Spark::with(4);
         spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 4) n");
         spark.value(0, "SELECT matching_orchestrator()");
