@@ -38,3 +38,18 @@ CREATE INDEX matching_queue_offline ON public.matching_queue (disconnected_at)
 -- cutover: allow create-index-blocks-writes as above
 -- cutover: allow work-while-holding-access-exclusive as above
 CREATE INDEX matching_queue_expanded ON public.matching_queue (user_id) WHERE expansion_level > 0;
+
+-- Gives all whose wishes are widened their own again. For the way back, which must not forget them.
+CREATE FUNCTION public.spark_put_wishes_back() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE public.user_preferences SET
+        min_age = coalesce(original_min_age, min_age),
+        max_age = coalesce(original_max_age, max_age),
+        max_distance = coalesce(original_max_distance, max_distance),
+        original_min_age = NULL, original_max_age = NULL, original_max_distance = NULL,
+        expanded = false, expanded_until = NULL
+     WHERE expanded;
+END
+$$;

@@ -26,3 +26,18 @@ CREATE INDEX spark_event_log_transitions ON public.spark_event_log (user_id, "ti
     WHERE event_type = 'state_transition';
 -- For the key: a profile that goes takes its name out of here.
 CREATE INDEX spark_event_log_related_user_id ON public.spark_event_log (related_user_id) WHERE related_user_id IS NOT NULL;
+
+-- Two accounts that are deleted at once would each take the other's name out of rows that the first has locked: of A about B, and of B
+-- about A. So deletions go one after the other, each taking its turn before it locks anything. Nothing else takes this lock.
+CREATE FUNCTION public.spark_deletions_take_turns() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(3003202608028010);
+    RETURN NULL;
+END
+$$;
+
+-- cutover: allow create-trigger-locks the foreign keys above have the same lock already
+CREATE TRIGGER spark_deletions_take_turns
+    BEFORE DELETE ON public.profiles FOR EACH STATEMENT EXECUTE FUNCTION public.spark_deletions_take_turns();

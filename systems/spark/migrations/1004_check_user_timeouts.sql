@@ -7,8 +7,8 @@ DECLARE
     v_match uuid;
     v_fired jsonb := '{}';
 BEGIN
-    PERFORM public.spark_require_user(p_user);
     v_match := public.spark_lock_match(p_user, true);
+    PERFORM public.spark_require_user(p_user);
     IF public.detect_spin_timeout(p_user) THEN
         PERFORM public.state_machine_transition(p_user, 'spin_timeout');
         v_fired := v_fired || '{"spin_timeout": true}';

@@ -47,7 +47,7 @@ BEGIN
             v_from := '{paired,vote_active}';
             v_to := 'spin_active';
         ELSE
-            RAISE EXCEPTION 'unknown event %', coalesce(quote_literal(p_event), 'NULL') USING ERRCODE = 'SP002';
+            RAISE EXCEPTION 'unknown event %', public.spark_shown(p_event) USING ERRCODE = 'SP002';
     END CASE;
     IF v_state::text <> ALL (v_from) THEN
         RAISE EXCEPTION 'event % is not possible in state %', p_event, v_state USING ERRCODE = 'SP001';

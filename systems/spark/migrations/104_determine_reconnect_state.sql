@@ -4,10 +4,14 @@ CREATE FUNCTION public.determine_reconnect_state(p_data jsonb) RETURNS public.us
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    v_user uuid := (p_data ->> 'user_id')::uuid;
+    v_user uuid;
     v_match public.matches;
     v_partner uuid;
 BEGIN
+    IF p_data ->> 'user_id' !~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$' THEN
+        RAISE EXCEPTION 'user_id must be a uuid, not %', public.spark_shown(p_data ->> 'user_id') USING ERRCODE = 'SP007';
+    END IF;
+    v_user := p_data ->> 'user_id';
     SELECT m.* INTO v_match FROM public.match_participants mp JOIN public.matches m ON m.id = mp.match_id WHERE mp.user_id = v_user;
     IF NOT FOUND THEN
         RETURN 'queue_waiting';

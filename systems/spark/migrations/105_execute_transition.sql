@@ -47,6 +47,31 @@ BEGIN
 END
 $$;
 
+-- Ends a pending match over a block: the blocker leaves it, and the other goes on with +10. Both users' entries are locked. False where
+-- nobody has blocked anybody.
+CREATE FUNCTION public.spark_end_blocked(p_match uuid) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_blocker uuid;
+BEGIN
+    SELECT b.blocker_id INTO v_blocker
+      FROM public.matches m
+      JOIN public.blocked_users b ON (b.blocker_id, b.blocked_user_id) IN ((m.user1_id, m.user2_id), (m.user2_id, m.user1_id))
+     WHERE m.id = p_match AND m.status = 'pending'
+     ORDER BY b.created_at, b.blocker_id LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF EXISTS (SELECT FROM public.matching_queue WHERE user_id = v_blocker AND status IN ('paired', 'vote_active')) THEN
+        PERFORM public.state_machine_transition(v_blocker, 'spin_start', jsonb_build_object('match_id', p_match, 'reason', 'blocked'));
+    ELSE
+        PERFORM public.spark_break_match(p_match, v_blocker, 'partner_disconnected', 'partner_left', true);
+    END IF;
+    RETURN true;
+END
+$$;
+
 CREATE FUNCTION public.execute_transition(
     p_user uuid, p_from public.user_matching_state, p_to public.user_matching_state, p_data jsonb
 ) RETURNS jsonb

@@ -21,7 +21,7 @@ END
 $$;
 
 CREATE FUNCTION public.guardian_queue_consistency() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET spark.source = 'guardian'
 AS $$
 DECLARE
     v_user uuid;
@@ -43,8 +43,8 @@ BEGIN
                 PERFORM public.state_machine_transition(v_user, 'partner_disconnected');
                 PERFORM public.log_event('match_gone', v_user, jsonb_build_object('source', 'guardian'), 'INFO', 'guardian_queue_consistency');
             END IF;
-        EXCEPTION WHEN lock_not_available THEN
-            NULL; -- Somebody is at it; the next run looks again.
+        EXCEPTION WHEN lock_not_available OR SQLSTATE 'SP003' THEN
+            NULL; -- Somebody is at it, or has just deleted the account; the next run looks again.
         END;
     END LOOP;
     -- All are found, and told in one warning, before any is removed.

@@ -40,11 +40,15 @@ BEGIN
     END IF;
 
     v_candidate := public.find_guaranteed_match_strict(p_user);
-    IF v_candidate IS NULL THEN
+    IF v_candidate IS NULL AND NOT public.spark_is_anybody_there(p_user) THEN
         PERFORM public.log_event('no_online_candidates', p_user, '{}', 'INFO', 'unified_matching_engine');
     ELSE
         v_cycle := CASE WHEN p_cycles = 1 THEN (SELECT engine_cycles FROM public.matching_queue WHERE user_id = p_user) ELSE 0 END;
         FOR v_i IN 1..p_cycles LOOP
+            -- Who was busy, or had just met this user, may be free by now.
+            IF v_i > 1 THEN
+                v_candidate := public.find_guaranteed_match_strict(p_user);
+            END IF;
             v_cycle := v_cycle + 1;
             IF v_cycle % 5 = 0 THEN
                 PERFORM public.calculate_fairness_score(p_user);
@@ -58,7 +62,6 @@ BEGIN
                     RETURN v_match;
                 END IF;
             END IF;
-            v_candidate := public.find_guaranteed_match_strict(p_user);
         END LOOP;
         IF v_cycle >= 30 THEN
             PERFORM public.log_event('guaranteed_match_failed', p_user, jsonb_build_object('cycles', v_cycle), 'ERROR',
@@ -77,8 +80,9 @@ CREATE FUNCTION public.unified_matching_engine(p_user uuid) RETURNS uuid
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- Before anything is looked for: whoever else changes this user now is waited for here, with nobody else locked.
+    PERFORM public.spark_lock_profiles(ARRAY[p_user], NULL, true);
     PERFORM public.spark_require_user(p_user);
-    -- Before anything is looked for: whoever else changes this user now is waited for here, with nothing else locked.
     PERFORM FROM public.matching_queue WHERE user_id = p_user FOR UPDATE;
     RETURN public.spark_engine(p_user, 30);
 END

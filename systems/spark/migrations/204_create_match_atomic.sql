@@ -1,12 +1,11 @@
 -- A pending match of two users, or NULL: never an error, and never a wait.
 
--- What must hold of two users of whatever tier, but for their genders.
-CREATE FUNCTION public.spark_may_match(p_user1 uuid, p_user2 uuid) RETURNS boolean
+-- What must hold of two users whenever they are matched, but for their genders.
+CREATE FUNCTION public.spark_are_eligible(p_user1 uuid, p_user2 uuid) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_both uuid[] := ARRAY[p_user1, p_user2];
-    v_since timestamptz := public.spark_now() - interval '5 minutes';
 BEGIN
     RETURN 2 = (SELECT count(*) FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id
                  WHERE q.user_id = ANY (v_both) AND q.status IN ('spin_active', 'queue_waiting') AND p.is_online)
@@ -15,7 +14,18 @@ BEGIN
         AND NOT EXISTS (SELECT FROM public.blocked_users WHERE blocker_id = p_user2 AND blocked_user_id = p_user1)
         AND NOT EXISTS (SELECT FROM public.yes_yes_pairs
                          WHERE least(user1_id, user2_id) = least(p_user1, p_user2)
-                           AND greatest(user1_id, user2_id) = greatest(p_user1, p_user2))
+                           AND greatest(user1_id, user2_id) = greatest(p_user1, p_user2));
+END
+$$;
+
+-- And that they have not just met.
+CREATE FUNCTION public.spark_may_match(p_user1 uuid, p_user2 uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_since timestamptz := public.spark_now() - interval '5 minutes';
+BEGIN
+    RETURN public.spark_are_eligible(p_user1, p_user2)
         AND NOT EXISTS (SELECT FROM public.match_history
                          WHERE user1_id = p_user1 AND user2_id = p_user2 AND created_at > v_since)
         AND NOT EXISTS (SELECT FROM public.match_history
@@ -35,6 +45,7 @@ BEGIN
         RETURN NULL;
     END IF;
     BEGIN
+        PERFORM public.spark_lock_profiles(ARRAY[p_user1, p_user2], NULL, false);
         PERFORM FROM public.matching_queue WHERE user_id IN (p_user1, p_user2) ORDER BY user_id FOR UPDATE NOWAIT;
         IF NOT public.spark_may_match(p_user1, p_user2) THEN
             -- Gives the locks back, as everything below does.

@@ -1,4 +1,5 @@
--- The best candidate of a tier who is free: whose entry nobody has locked. It stays locked until the transaction ends.
+-- The best candidate of a tier who is free: whose profile, preferences and entry nobody has locked. They stay locked until the
+-- transaction ends.
 --
 -- Candidates are read in the order of an index until one fits, and each is looked up by its key: OFFSET 0 and the settings keep the
 -- plan to that, whatever is known of the tables, and to one plan a session. A plan that sorts, or is compiled first, costs more than the
@@ -37,7 +38,7 @@ BEGIN
            AND coalesce(q.spin_gender = v_wanted, true)
            AND p.is_online AND p.gender = v_wanted
            -- Asked last, of those who are left: the name is the profile's, so that it comes behind the join.
-           AND public.spark_may_match(p_user, p.id)
+           AND public.spark_may_match(p_user, p.id) AND public.spark_hold(p.id)
          ORDER BY q.fairness_score DESC, q.joined_at, q.user_id
          LIMIT 1
            FOR UPDATE OF q SKIP LOCKED;
@@ -82,6 +83,7 @@ BEGIN
        AND NOT (v_exact AND (
            EXISTS (SELECT FROM public.match_history h WHERE h.user1_id = p_user AND h.user2_id = q.user_id)
            OR EXISTS (SELECT FROM public.match_history h WHERE h.user1_id = q.user_id AND h.user2_id = p_user)))
+       AND public.spark_hold(coalesce(f.user_id, p.id))
      ORDER BY q.fairness_score DESC, q.joined_at, q.user_id
      LIMIT 1
        FOR UPDATE OF q SKIP LOCKED;

@@ -1,4 +1,5 @@
--- A user spins and waits. Who waits already keeps their place. preferences, where given, are kept: {min_age, max_age, max_distance,
+-- A user spins and waits. Who waits already keeps their place, and who is with somebody keeps them: a client that has had no answer may
+-- call again. Who was lost for a moment comes back to their match, as with a heartbeat. preferences, where given, are kept: {min_age, max_age, max_distance,
 -- gender_preference}, each of them or not. Returns the entry in the queue.
 
 CREATE FUNCTION public.queue_join(p_user uuid, p_prefs jsonb DEFAULT '{}') RETURNS uuid
@@ -8,13 +9,13 @@ DECLARE
     v_now timestamptz := public.spark_now();
     v_prefs jsonb := coalesce(p_prefs, '{}');
     v_wrong text;
+    v_match uuid;
     v_state text;
 BEGIN
-    PERFORM public.spark_require_user(p_user);
     IF jsonb_typeof(v_prefs) <> 'object' THEN
-        RAISE EXCEPTION 'preferences must be an object, not %', v_prefs USING ERRCODE = 'SP007';
+        RAISE EXCEPTION 'preferences must be an object, not %', public.spark_shown(v_prefs::text) USING ERRCODE = 'SP007';
     END IF;
-    SELECT string_agg(format('%s: %s', key, value), ', ' ORDER BY key) INTO v_wrong
+    SELECT string_agg(format('%s: %s', left(key, 60), left(value::text, 60)), ', ' ORDER BY key) INTO v_wrong
       FROM jsonb_each(v_prefs)
      WHERE CASE
         WHEN key IN ('min_age', 'max_age') THEN value::text !~ '^[0-9]{2,3}$' OR value::text::integer NOT BETWEEN 18 AND 120
@@ -22,11 +23,17 @@ BEGIN
         WHEN key = 'gender_preference' THEN value NOT IN ('"male"', '"female"', '"non-binary"', '"all"')
         ELSE true END;
     IF v_wrong IS NOT NULL THEN
-        RAISE EXCEPTION 'preferences that are not possible: %', v_wrong USING ERRCODE = 'SP007';
+        RAISE EXCEPTION 'preferences that are not possible: %', left(v_wrong, 200) USING ERRCODE = 'SP007';
     END IF;
 
-    PERFORM public.spark_lock_match(p_user, true);
+    -- Also where there is no entry yet: whoever makes one locks the profile for writing.
+    v_match := public.spark_lock_match(p_user, true, true);
+    PERFORM public.spark_require_user(p_user);
     v_state := (SELECT status FROM public.matching_queue WHERE user_id = p_user);
+    IF v_state = 'soft_offline' AND v_match IS NOT NULL THEN
+        PERFORM public.heartbeat_update(p_user);
+        v_state := (SELECT status FROM public.matching_queue WHERE user_id = p_user);
+    END IF;
     IF v_prefs <> '{}' THEN
         PERFORM public.reset_preference_expansion(p_user);
         INSERT INTO public.user_preferences (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
@@ -42,7 +49,9 @@ BEGIN
             RAISE EXCEPTION 'preferences that are not possible: %', v_wrong USING ERRCODE = 'SP007';
         END IF;
     END IF;
-    IF v_state IS NULL OR v_state NOT IN ('spin_active', 'queue_waiting') THEN
+    IF v_match IS NOT NULL AND v_state IN ('paired', 'vote_active', 'video_date') THEN
+        NULL;
+    ELSIF v_state IS NULL OR v_state NOT IN ('spin_active', 'queue_waiting') THEN
         PERFORM public.state_machine_transition(p_user, 'spin_start');
         PERFORM public.calculate_fairness_score(p_user);
         PERFORM public.state_machine_transition(p_user, 'queue_joined');

@@ -11,6 +11,7 @@ DECLARE
     v_breadth numeric;
     v_score numeric(10,2);
 BEGIN
+    PERFORM public.spark_lock_profiles(ARRAY[p_user], NULL, true);
     PERFORM public.spark_require_user(p_user);
     SELECT greatest(extract(epoch FROM public.spark_now() - joined_at), 0), skip_count, fairness_boost
       INTO v_wait, v_skips, v_boost

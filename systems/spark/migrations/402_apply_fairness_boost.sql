@@ -4,6 +4,7 @@ CREATE FUNCTION public.apply_fairness_boost(p_user uuid, p_amount numeric, p_rea
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM public.spark_lock_profiles(ARRAY[p_user], NULL, true);
     PERFORM public.spark_require_user(p_user);
     -- NaN is above every number.
     IF p_amount IS NULL OR p_amount <= 0 OR p_amount > 1000 THEN

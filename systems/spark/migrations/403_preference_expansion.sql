@@ -9,6 +9,7 @@ DECLARE
     v_wait interval;
     v_due integer;
 BEGIN
+    PERFORM public.spark_lock_profiles(ARRAY[p_user], NULL, true);
     PERFORM public.spark_require_user(p_user);
     SELECT * INTO v_entry FROM public.matching_queue WHERE user_id = p_user FOR UPDATE;
     IF NOT FOUND OR v_entry.status NOT IN ('spin_active', 'queue_waiting') THEN
@@ -41,6 +42,7 @@ CREATE FUNCTION public.reset_preference_expansion(p_user uuid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM public.spark_lock_profiles(ARRAY[p_user], NULL, true);
     UPDATE public.matching_queue SET expansion_level = 0 WHERE user_id = p_user AND expansion_level <> 0;
     UPDATE public.user_preferences SET
         min_age = coalesce(original_min_age, min_age),

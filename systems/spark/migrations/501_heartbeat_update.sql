@@ -9,10 +9,9 @@ DECLARE
     v_state text;
     v_since timestamptz;
 BEGIN
-    PERFORM public.spark_require_user(p_user);
     -- Nearly always they are not away, and nothing is locked but the profile.
     IF EXISTS (SELECT FROM public.matching_queue WHERE user_id = p_user AND status IN ('soft_offline', 'disconnected')) THEN
-        PERFORM public.spark_lock_match(p_user, true);
+        PERFORM public.spark_lock_match(p_user, true, true);
         -- The schedule may be late; the grace is over all the same.
         PERFORM public.finalize_user_offline(p_user);
         SELECT status, disconnected_at INTO v_state, v_since FROM public.matching_queue WHERE user_id = p_user;
@@ -28,5 +27,8 @@ BEGIN
         END IF;
     END IF;
     UPDATE public.profiles SET is_online = true, last_seen = v_now, last_active_at = v_now WHERE id = p_user;
+    IF NOT FOUND THEN
+        PERFORM public.spark_require_user(p_user);
+    END IF;
 END
 $$;

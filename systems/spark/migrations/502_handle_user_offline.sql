@@ -6,6 +6,7 @@ AS $$
 DECLARE
     v_state text;
 BEGIN
+    PERFORM public.spark_lock_profiles(ARRAY[p_user], p_user, true);
     PERFORM public.spark_require_user(p_user);
     SELECT status INTO v_state FROM public.matching_queue WHERE user_id = p_user FOR UPDATE;
     IF v_state IS NULL THEN

@@ -6,8 +6,8 @@ AS $$
 DECLARE
     v_match uuid;
 BEGIN
+    v_match := public.spark_lock_match(p_user, true, true);
     PERFORM public.spark_require_user(p_user);
-    v_match := public.spark_lock_match(p_user, true);
     PERFORM FROM public.matching_queue
      WHERE user_id = p_user AND status = 'soft_offline' AND disconnected_at <= public.spark_now() - interval '10 seconds';
     IF NOT FOUND THEN

@@ -1,7 +1,7 @@
 -- Schedule cleanup-soft-offline: ends graces, and takes entries away 5 minutes later. Whoever is being changed waits for the next run.
 
 CREATE FUNCTION public.cleanup_expired_soft_offline() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET spark.source = 'scheduler'
 AS $$
 DECLARE
     v_now timestamptz := public.spark_now();
@@ -15,10 +15,10 @@ BEGIN
          WHERE q.status = 'soft_offline' AND q.disconnected_at <= v_now - interval '10 seconds' ORDER BY q.user_id
     LOOP
         BEGIN
-            PERFORM public.spark_lock_match(v_user, false);
+            PERFORM public.spark_lock_match(v_user, false, true);
             PERFORM public.finalize_user_offline(v_user);
             v_finalized := v_finalized + 1;
-        EXCEPTION WHEN lock_not_available THEN
+        EXCEPTION WHEN lock_not_available OR SQLSTATE 'SP003' THEN -- Busy, or the account is gone meanwhile: then it is the guardian's.
             v_skipped := v_skipped + 1;
         END;
     END LOOP;

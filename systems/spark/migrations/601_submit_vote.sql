@@ -1,7 +1,7 @@
 -- yes or pass, by somebody who sees their partner. Another vote goes in place of the first.
 
 -- What the votes that are there come to. Both users' entries are locked. A yes of both counts when both are there: who is away
--- for a moment settles it by coming back.
+-- for a moment settles it by coming back. Whoever has blocked the other meanwhile has passed, whatever they have voted.
 CREATE FUNCTION public.spark_resolve_votes(p_match uuid) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -11,6 +11,7 @@ DECLARE
     v_yes uuid[];
     v_passes bigint;
     v_user uuid;
+    v_ended boolean := public.spark_end_blocked(p_match);
 BEGIN
     SELECT * INTO v_match FROM public.matches WHERE id = p_match AND status = 'pending';
     v_users := ARRAY[v_match.user1_id, v_match.user2_id];
@@ -18,7 +19,8 @@ BEGIN
       INTO v_yes, v_passes
       FROM public.votes WHERE match_id = p_match AND user_id = ANY (v_users);
 
-    IF v_passes > 0 THEN
+    IF v_passes > 0 AND NOT v_ended THEN
+        v_ended := true;
         INSERT INTO public.match_history (user1_id, user2_id, match_id) VALUES (v_match.user1_id, v_match.user2_id, p_match)
             ON CONFLICT DO NOTHING;
         DELETE FROM public.matches WHERE id = p_match;
@@ -30,6 +32,8 @@ BEGIN
                 PERFORM public.apply_fairness_boost(v_user, 10, 'voted_yes_but_partner_passed');
             END IF;
         END LOOP;
+    END IF;
+    IF v_ended THEN
         RETURN jsonb_build_object('outcome', 'one_pass');
     ELSIF cardinality(v_yes) = 2
         AND 2 = (SELECT count(*) FROM public.matching_queue WHERE user_id = ANY (v_users) AND status = 'vote_active')
@@ -52,9 +56,11 @@ $$;
 CREATE FUNCTION public.spark_lock_own_match(p_user uuid, p_match uuid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    v_match uuid := public.spark_lock_match(p_user, true);
 BEGIN
     PERFORM public.spark_require_user(p_user);
-    IF public.spark_lock_match(p_user, true) IS DISTINCT FROM p_match OR p_match IS NULL THEN
+    IF v_match IS DISTINCT FROM p_match OR p_match IS NULL THEN
         RAISE EXCEPTION 'match % is no pending match of user %', coalesce(p_match::text, 'NULL'), p_user USING ERRCODE = 'SP004';
     END IF;
 END
@@ -68,7 +74,7 @@ DECLARE
     v_state text;
 BEGIN
     IF p_vote IS NULL OR p_vote NOT IN ('yes', 'pass') THEN
-        RAISE EXCEPTION 'a vote is yes or pass, not %', coalesce(quote_literal(p_vote), 'NULL') USING ERRCODE = 'SP006';
+        RAISE EXCEPTION 'a vote is yes or pass, not %', public.spark_shown(p_vote) USING ERRCODE = 'SP006';
     END IF;
     PERFORM public.spark_lock_own_match(p_user, p_match);
     v_state := (SELECT status FROM public.matching_queue WHERE user_id = p_user);

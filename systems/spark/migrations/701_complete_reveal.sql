@@ -21,6 +21,9 @@ BEGIN
     IF public.detect_reveal_timeout(p_user) THEN
         RAISE EXCEPTION 'the time to reveal in match % is over', p_match USING ERRCODE = 'SP005';
     END IF;
+    IF public.spark_end_blocked(p_match) THEN
+        RETURN jsonb_build_object('status', 'match_ended', 'next_state', 'spin_active');
+    END IF;
     -- A set: each user once.
     UPDATE public.matches SET
         metadata = jsonb_set(metadata, '{revealed_users}', coalesce(metadata -> 'revealed_users', '[]') || to_jsonb(p_user)),

@@ -1,8 +1,17 @@
 -- Schedule matching-orchestrator: one tick is one transaction. Its lock is the transaction's and goes with it however it ends, and
 -- not before others see the matches.
 
+-- One user's search within a tick. What of them is free was made sure of before; whatever else somebody has locked is not waited for long.
+CREATE FUNCTION public.spark_tick_for(p_user uuid) RETURNS uuid
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '20ms'
+AS $$
+BEGIN
+    RETURN public.spark_engine(p_user, 1);
+END
+$$;
+
 CREATE FUNCTION public.matching_orchestrator() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off SET spark.source = 'scheduler'
 AS $$
 DECLARE
     v_now timestamptz := public.spark_now();
@@ -15,18 +24,14 @@ BEGIN
         RETURN jsonb_build_object('status', 'locked');
     END IF;
 
-    -- At most so many a tick: the others are as well off in the next one.
+    -- At most so many a tick: the others are as well off in the next one. Who has no profile is the guardian's.
     FOR v_user IN
-        SELECT user_id FROM public.matching_queue
-         WHERE status = 'spin_active' AND coalesce(last_spun_at, joined_at) <= v_now - interval '60 seconds'
-         ORDER BY coalesce(last_spun_at, joined_at) LIMIT 500
-           FOR UPDATE SKIP LOCKED
+        SELECT q.user_id FROM public.matching_queue q JOIN public.profiles p ON p.id = q.user_id
+         WHERE q.status = 'spin_active' AND coalesce(q.last_spun_at, q.joined_at) <= v_now - interval '60 seconds'
+         ORDER BY coalesce(q.last_spun_at, q.joined_at) LIMIT 500
+           FOR KEY SHARE OF p SKIP LOCKED FOR UPDATE OF q SKIP LOCKED
     LOOP
-        BEGIN
-            PERFORM public.state_machine_transition(v_user, 'spin_timeout');
-        EXCEPTION WHEN SQLSTATE 'SP003' THEN
-            NULL; -- Without a profile: the guardian's.
-        END;
+        PERFORM public.state_machine_transition(v_user, 'spin_timeout');
     END LOOP;
     -- What profiles say by now.
     FOR v_user IN
@@ -35,7 +40,7 @@ BEGIN
            AND (q.spin_gender, q.spin_age, q.spin_latitude, q.spin_longitude)
                IS DISTINCT FROM (p.gender, p.age, p.latitude, p.longitude)
          ORDER BY q.user_id LIMIT 500
-           FOR UPDATE OF q SKIP LOCKED
+           FOR KEY SHARE OF p SKIP LOCKED FOR UPDATE OF q SKIP LOCKED
     LOOP
         UPDATE public.matching_queue q
            SET spin_gender = p.gender, spin_age = p.age, spin_latitude = p.latitude, spin_longitude = p.longitude
@@ -43,9 +48,10 @@ BEGIN
     END LOOP;
     FOR v_user IN
         SELECT q.user_id FROM public.matching_queue q JOIN public.user_preferences f ON f.user_id = q.user_id
+          JOIN public.profiles p ON p.id = q.user_id
          WHERE q.expansion_level > 0 AND f.expanded_until <= v_now
          ORDER BY f.expanded_until LIMIT 500
-           FOR UPDATE OF q SKIP LOCKED
+           FOR KEY SHARE OF p SKIP LOCKED FOR UPDATE OF q SKIP LOCKED FOR NO KEY UPDATE OF f SKIP LOCKED
     LOOP
         PERFORM public.reset_preference_expansion(v_user);
     END LOOP;
@@ -67,6 +73,7 @@ BEGIN
         SELECT user_id, tier FROM ranked WHERE n <= 20 ORDER BY tier, n
     LOOP
         -- Matched in this tick already, or being changed by somebody.
+        CONTINUE WHEN NOT public.spark_hold(v_user);
         PERFORM FROM public.matching_queue
          WHERE user_id = v_user AND status IN ('spin_active', 'queue_waiting') FOR UPDATE SKIP LOCKED;
         IF NOT FOUND THEN
@@ -74,10 +81,12 @@ BEGIN
         END IF;
         v_processed[v_tier] := v_processed[v_tier] + 1;
         BEGIN
-            IF public.spark_engine(v_user, 1) IS NOT NULL THEN
+            IF public.spark_tick_for(v_user) IS NOT NULL THEN
                 v_matched := v_matched + 1;
             END IF;
-        EXCEPTION WHEN OTHERS THEN
+        EXCEPTION WHEN lock_not_available THEN
+            NULL; -- Somebody is at it; the next tick looks again.
+        WHEN OTHERS THEN
             -- One entry that something is wrong with does not stop everybody's matching.
             PERFORM public.log_event('matching_failed', v_user, jsonb_build_object('sqlstate', SQLSTATE, 'message', SQLERRM),
                 'ERROR', 'matching_orchestrator');

@@ -1,7 +1,7 @@
 -- Schedule gender-balancing: where one gender is scarce, those of it who wait come first.
 
 CREATE FUNCTION public.apply_gender_ratio_balancing() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET spark.source = 'scheduler'
 AS $$
 DECLARE
     v_m public.queue_metrics;
@@ -17,7 +17,7 @@ BEGIN
              WHERE q.status IN ('spin_active', 'queue_waiting') AND q.fairness_score < 200
                AND p.is_online AND p.gender = v_scarce
              ORDER BY q.fairness_score DESC, q.joined_at, q.user_id LIMIT 20
-               FOR UPDATE OF q SKIP LOCKED
+               FOR KEY SHARE OF p SKIP LOCKED FOR UPDATE OF q SKIP LOCKED
         LOOP
             PERFORM public.apply_fairness_boost(v_user, 10, 'gender_balancing');
             v_boosted := v_boosted + 1;

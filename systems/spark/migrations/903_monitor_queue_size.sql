@@ -1,7 +1,7 @@
 -- Schedule queue-size-monitoring: says when the queue is too large, too small, too uneven or too slow.
 
 CREATE FUNCTION public.monitor_queue_size() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET spark.source = 'scheduler'
 AS $$
 DECLARE
     v_m public.queue_metrics;

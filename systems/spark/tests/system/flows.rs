@@ -181,7 +181,10 @@ pub(crate) fn misuse(id: &str) -> Vec<(String, &'static str)> {
         ("apply_fairness_boost(test.u(99), 10, 'x')".into(), "SP003"),
         ("check_user_timeouts(test.u(99))".into(), "SP003"),
         ("find_candidate(test.u(1), 4)".into(), "SP007"),
-        ("log_event('x', NULL, '{}', 'LOUD')".into(), "23514"),
+        ("log_event('x', NULL, '{}', 'LOUD')".into(), "SP007"),
+        ("log_event('x', NULL, '{}', NULL)".into(), "SP007"),
+        ("log_event(NULL)".into(), "SP007"),
+        ("determine_reconnect_state('{\"user_id\": \"me\"}')".into(), "SP007"),
     ]
 }
 
@@ -193,6 +196,18 @@ fn misuse_is_refused_and_changes_nothing() {
     let id = spark.0.value("SELECT test.m()");
     for (sql, code) in misuse(&id) {
         spark.refused(&format!("SELECT {sql}"), code);
+    }
+    // Whatever is told back is not longer than a line or two.
+    for (sql, code) in [
+        (format!("submit_vote(test.u(1), '{id}', repeat('long', 5000))"), "SP006"),
+        ("state_machine_transition(test.u(1), repeat('long', 5000))".to_owned(), "SP002"),
+        ("log_event('x', NULL, '{}', repeat('long', 5000))".to_owned(), "SP007"),
+        ("determine_reconnect_state(jsonb_build_object('user_id', repeat('long', 5000)))".to_owned(), "SP007"),
+        ("queue_join(test.u(3), to_jsonb(repeat('long', 5000)))".to_owned(), "SP007"),
+        ("queue_join(test.u(3), jsonb_build_object(repeat('k', 5000), 1, 'min_age', repeat('v', 5000), repeat('x', 9), 1, repeat('y', 90), 1))".to_owned(), "SP007"),
+    ] {
+        let message = spark.refused(&format!("SELECT {sql}"), code);
+        assert!(message.chars().count() < 300, "{message}");
     }
     spark.value(0, &format!("SELECT submit_vote(test.u(1), '{id}', 'yes')"));
     spark.refused(&format!("SELECT handle_idle_voter('{id}', test.u(1))"), "SP005");

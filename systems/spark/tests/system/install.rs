@@ -155,3 +155,40 @@ async fn all_44_taken_back_leave_exactly_the_tables_of_before() {
     applied(&project, &database.options(), None, &mut |_: &_| {}).await;
     assert_eq!(dump(&database), whole);
 }
+
+/// Whoever waits when the files are taken back has had their wishes widened: the way back gives them their own again, whether it goes on to the
+/// beginning or stops below 403, behind which nothing else could.
+#[tokio::test]
+async fn the_way_back_gives_whoever_waits_their_own_wishes_again() {
+    for (to, more) in [("base/010", ""), ("migrations/402", " AND NOT expanded AND original_min_age IS NULL")]
+    {
+        let (project, database) = (system(), testkit::database());
+        applied(&project, &database.options(), None, &mut |_: &_| {}).await;
+        database.run(
+            "INSERT INTO profiles (name, age, gender, is_online) SELECT 'p', 30, 'male', true FROM generate_series(1, 2);
+             SET spark.now = '2026-01-01 12:00Z';
+             SELECT queue_join(id, '{\"min_age\": 25, \"max_age\": 35, \"max_distance\": 20}') FROM profiles;
+             SET spark.now = '2026-01-01 12:01Z'; SELECT matching_orchestrator()",
+        );
+        let own = format!(
+            "SELECT count(*) FROM user_preferences WHERE (min_age, max_age, max_distance) = (25, 35, 20){more}"
+        );
+        assert_eq!(
+            database.value(
+                "SELECT count(*) FROM user_preferences WHERE (min_age, max_age, max_distance) = (18, 45, 120)"
+            ),
+            "2"
+        );
+        let sandbox = scratch();
+        let request = revert::Request {
+            which: Which::To(to.to_owned()),
+            allow: &["data-loss".to_owned()],
+            derive: &[],
+            sandbox: &sandbox,
+            only_look: false,
+        };
+        let outlook = Box::pin(revert::look(&project, &database.options(), &request)).await.unwrap();
+        applied(&outlook.project, &database.options(), None, &mut |_: &_| {}).await;
+        assert_eq!(database.value(&own), "2", "{to}");
+    }
+}

@@ -4,6 +4,8 @@
 mod api;
 mod around;
 mod away;
+mod blocks;
+mod deletions;
 mod fairness;
 mod flows;
 mod hostile;

@@ -158,7 +158,10 @@ fn two_seekers_for_one_candidate_make_one_match() {
         first.lets_go();
         assert_eq!(spark.0.value(&seek(3)), "");
         assert_eq!(spark.count("matches"), "1");
-        assert_eq!(spark.0.value("SELECT count(*) FROM spark_event_log WHERE severity = 'ERROR'"), "0");
+        // She was there, and after 30 cycles still busy.
+        let told =
+            "SELECT coalesce(string_agg(event_type, ' '), '') FROM spark_event_log WHERE severity = 'ERROR'";
+        assert_eq!(spark.0.value(told), if direct { "" } else { "guaranteed_match_failed" });
     }
 }
 
@@ -242,4 +245,58 @@ fn thirty_cycles_that_fail_are_told() {
         spark.0.value("SELECT count(*) FROM spark_event_log WHERE event_type = 'no_online_candidates'"),
         "1"
     );
+}
+
+/// Somebody eligible is online, though they have met a moment ago or are busy just now: that is not nobody, and what does not come of it is told
+/// after 30 cycles.
+#[test]
+fn who_is_cooling_or_busy_is_there() {
+    let told = |spark: &Spark| {
+        spark.0.value("SELECT coalesce(string_agg(test.n(user_id) || ' ' || event_type, ', ' ORDER BY user_id, event_type), '') FROM spark_event_log
+                        WHERE event_type IN ('no_online_candidates', 'guaranteed_match_failed')")
+    };
+    let waiting = || {
+        let spark = Spark::with(2);
+        spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 2) n");
+        spark
+    };
+    let cooling = "INSERT INTO match_history (user1_id, user2_id, created_at) VALUES (test.u(1), test.u(2), '2026-01-01 12:00Z')";
+    let spark = waiting();
+    spark.0.run(cooling);
+    for _ in 1..30 {
+        spark.value(0, "SELECT matching_orchestrator()");
+    }
+    assert_eq!(told(&spark), "");
+    spark.value(0, "SELECT matching_orchestrator()");
+    assert_eq!(told(&spark), "1 guaranteed_match_failed, 2 guaranteed_match_failed");
+    // Asked directly, at once; and when they have cooled, they meet.
+    spark.value(0, "SELECT unified_matching_engine(test.u(1))");
+    assert_eq!(
+        told(&spark),
+        "1 guaranteed_match_failed, 1 guaranteed_match_failed, 2 guaranteed_match_failed"
+    );
+    spark.value(300_000, "SELECT matching_orchestrator()");
+    assert_eq!(spark.states(), "1 paired, 2 paired");
+
+    for busy in
+        ["matching_queue WHERE user_id = test.u(2) FOR UPDATE", "profiles WHERE id = test.u(2) FOR UPDATE"]
+    {
+        let spark = waiting();
+        let holder = spark.0.hold(&format!("SELECT FROM {busy}"));
+        spark.value(0, "SELECT unified_matching_engine(test.u(1))");
+        assert_eq!(told(&spark), "1 guaranteed_match_failed", "{busy}");
+        drop(holder);
+    }
+    for nobody in [
+        "INSERT INTO blocked_users VALUES (test.u(2), test.u(1))",
+        "INSERT INTO yes_yes_pairs (user1_id, user2_id) VALUES (test.u(2), test.u(1))",
+        "UPDATE profiles SET is_online = false WHERE id = test.u(2)",
+        "DELETE FROM matching_queue WHERE user_id = test.u(2)",
+        "UPDATE profiles SET gender = 'male'",
+    ] {
+        let spark = waiting();
+        spark.0.run(&format!("{cooling}; {nobody}"));
+        spark.value(0, "SELECT unified_matching_engine(test.u(1))");
+        assert_eq!(told(&spark), "1 no_online_candidates", "{nobody}");
+    }
 }

@@ -1,6 +1,6 @@
 //! What a tick takes, in which order, and that it waits for nobody.
 
-use crate::support::Spark;
+use crate::support::{Spark, noon};
 
 #[test]
 fn a_tick_takes_twenty_of_each_tier() {
@@ -145,4 +145,56 @@ fn who_joins_twice_keeps_their_place() {
     assert_eq!(join(40_000), first);
     assert_eq!(spark.states(), "1 spin_active");
     assert_eq!(spark.0.value("SELECT joined_at = '2026-01-01 12:00:30Z' FROM matching_queue"), "t");
+}
+
+/// A client that has had no answer, or a finger that was quick: joining again changes nothing for whoever waits, is with somebody, or was lost
+/// for a moment.
+#[test]
+fn joining_twice_is_joining_once() {
+    // At once, by whoever is in no queue yet; and beside a spin.
+    for first in ["SELECT queue_join(test.u(1))", "SELECT state_machine_transition(test.u(1), 'spin_start')"]
+    {
+        let spark = Spark::with(1);
+        std::thread::scope(|scope| {
+            let one = spark.0.hold(&format!("{}{first}", noon(0)));
+            let other = spark.0.meanwhile(scope, &format!("{}SELECT queue_join(test.u(1))", noon(1000)));
+            spark.0.until_waiting(1);
+            one.lets_go();
+            let entry = spark.0.value("SELECT id FROM matching_queue");
+            assert_eq!(other.join().unwrap(), Ok(entry), "{first}");
+        });
+        assert_eq!(spark.0.value("SELECT count(*) FROM spark_event_log WHERE event_data -> 'event_data' ->> 'event' = 'spin_start'"), "1");
+        assert_eq!(
+            spark.0.value("SELECT joined_at = '2026-01-01 12:00Z' FROM matching_queue"),
+            "t",
+            "{first}"
+        );
+    }
+    for spark in [Spark::with_a_pair(), Spark::with_voters()] {
+        let (before, entry) =
+            (spark.states(), spark.0.value("SELECT id FROM matching_queue WHERE user_id = test.u(1)"));
+        assert_eq!(spark.value(1000, "SELECT queue_join(test.u(1))"), entry);
+        assert_eq!((spark.states(), spark.count("matches")), (before.clone(), "1".to_owned()));
+        spark.value(2000, "SELECT handle_user_offline(test.u(1))");
+        assert_eq!(spark.value(11_999, "SELECT queue_join(test.u(1))"), entry);
+        assert_eq!((spark.states(), spark.boosts()), (before.clone(), String::new()));
+        // A spin is another wish, and still leaves.
+        spark.value(3000, "SELECT state_machine_transition(test.u(1), 'spin_start')");
+        assert_eq!(
+            (spark.states().as_str(), spark.boosts().as_str()),
+            ("1 spin_active, 2 spin_active", "2 10 partner_left")
+        );
+    }
+    // After the grace they are lost, and join anew; whose match is gone does so, too.
+    let spark = Spark::with_a_pair();
+    spark.value(0, "SELECT handle_user_offline(test.u(1))");
+    spark.value(10_000, "SELECT queue_join(test.u(1))");
+    assert_eq!(
+        (spark.states().as_str(), spark.boosts().as_str()),
+        ("1 queue_waiting, 2 spin_active", "2 10 partner_offline")
+    );
+    let spark = Spark::with_a_pair();
+    spark.0.run("DELETE FROM profiles WHERE id = test.u(2)");
+    spark.value(0, "SELECT queue_join(test.u(1))");
+    assert_eq!(spark.0.value("SELECT status FROM matching_queue WHERE user_id = test.u(1)"), "queue_waiting");
 }
