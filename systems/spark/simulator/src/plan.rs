@@ -30,7 +30,7 @@ pub enum Occasion {
 }
 
 /// Of how many in a hundred occasions users make use to delete their account, where `--deleting` does not say it.
-pub const DELETING: u32 = 0;
+pub const DELETING: u32 = 2;
 
 /// What they do about it. Times are from the moment at which they see that they have the choice.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -63,6 +63,11 @@ const CATALOGUE: &str = "SET search_path = pg_catalog; SET client_min_messages =
      WHERE n.nspname = 'public' AND p.prorettype <> 'trigger'::regtype AND p.proname !~ '^old_'
      ORDER BY 1";
 
+/// What is listed, of clients and what is internal.
+fn listed(text: &str) -> [Vec<Row>; 2] {
+    ["## Functions", "## Internal functions"].map(|heading| table(text, heading))
+}
+
 /// The table of what is said of a function, as names and values.
 fn said(text: &str, signature: &str) -> BTreeMap<String, String> {
     let rows = table(text, &format!("## `{signature}`"));
@@ -77,13 +82,14 @@ async fn the_document_says_what_the_catalogue_has() {
     assert_eq!(document(&project, &database).await, text);
 
     let rows = database.rows(CATALOGUE);
-    let functions = table(&text, "## Functions");
+    let [of_clients, internal] = listed(&text);
+    let counted = format!("\n{} functions that migrations made and that are in database", of_clients.len());
+    assert!(text.contains(&counted), "{text}");
+    let is_internal = |row: &Row| row["Function"].starts_with("public.spark_");
+    assert!(internal.iter().any(is_internal) && !of_clients.iter().any(is_internal));
+    let functions: Vec<Row> = of_clients.into_iter().chain(internal).collect();
     let listed: BTreeSet<&str> = functions.iter().map(|row| row["Function"].as_str()).collect();
     assert_eq!((listed.len(), functions.len()), (rows.len(), rows.len()));
-    assert!(
-        text.contains(&format!("\n{} functions that migrations made and that are in database", rows.len())),
-        "{text}"
-    );
     for row in rows {
         let cell: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
         let [signature, whole, result, language, volatility, path, settings, arguments, name] = &cell[..]
@@ -191,7 +197,7 @@ async fn each_error_that_is_seen_is_listed_and_each_listed_one_is_seen() {
     let database = live(&project).await;
     let text = document(&project, &database).await;
     let functions: Vec<String> =
-        table(&text, "## Functions").into_iter().map(|mut row| row.remove("Function").unwrap()).collect();
+        listed(&text).into_iter().flatten().map(|mut row| row.remove("Function").unwrap()).collect();
     let raised = raised();
     for (name, code, message) in &raised {
         let signature = functions.iter().find(|one| one.starts_with(&format!("public.{name}("))).unwrap();
