@@ -60,6 +60,18 @@ impl Builder {
         self.effects.creates.push(object);
     }
 
+    /// An object has another name afterwards, or is in another schema.
+    pub(super) fn renames(&mut self, old: ObjectRef, new: ObjectRef) {
+        self.drops(old.clone());
+        self.creates(new.clone());
+        self.effects.renames.push((old, new));
+    }
+
+    /// An index becomes a constraint's, and is called as that is.
+    pub(super) fn takes_the_name(&mut self, index: ObjectRef, own: ObjectRef) {
+        self.effects.renames.push((index, own));
+    }
+
     /// The statement fails where what it creates first is there, unless it says otherwise.
     pub(super) fn must_be_new(&mut self, unless: bool) {
         self.effects.must_be_new = !unless;

@@ -55,7 +55,7 @@ pub use model::{
     TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
 };
 pub use reach::reaches_beyond;
-pub use renamed::{only_renames, renamed_values};
+pub use renamed::renamed_values;
 pub use server_wide::{ServerWide, server_wide};
 pub use signature::{RoutineAct, RoutineName, RoutineStatement, routine_statements};
 

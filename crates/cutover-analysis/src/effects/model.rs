@@ -332,6 +332,9 @@ pub struct Effects {
     pub refers: Vec<ObjectRef>,
     /// Objects that are gone afterwards, also by renaming.
     pub drops: Vec<ObjectRef>,
+    /// Objects that have another name afterwards, or are in another schema: the old one and the new one. They are among `drops` and
+    /// `creates`, but for an index that becomes a constraint's and takes its name.
+    pub renames: Vec<(ObjectRef, ObjectRef)>,
     /// Objects that must be there when the statement runs. Not those it creates itself, nor with `IF EXISTS`.
     pub references: Vec<Reference>,
     /// Tables and views whose rows it reads.

@@ -121,8 +121,7 @@ fn renamed(old: ObjectRef, rename: &RenameStmt, to: &mut Builder) {
     if !rename.missing_ok {
         to.needs(old.clone(), "renamed");
     }
-    to.drops(old);
-    to.creates(new);
+    to.renames(old, new);
 }
 
 fn set_schema(alter: &protobuf::AlterObjectSchemaStmt, to: &mut Builder) {
@@ -138,8 +137,8 @@ fn set_schema(alter: &protobuf::AlterObjectSchemaStmt, to: &mut Builder) {
     if !alter.missing_ok {
         to.needs(old.clone(), "moved");
     }
-    to.creates(ObjectRef { schema: Some(alter.newschema.as_str().into()), ..old.clone() });
-    to.drops(old);
+    let new = ObjectRef { schema: Some(alter.newschema.as_str().into()), ..old.clone() };
+    to.renames(old, new);
 }
 
 fn depending(alter: &protobuf::AlterObjectDependsStmt) -> Option<ObjectRef> {

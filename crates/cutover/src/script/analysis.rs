@@ -17,7 +17,7 @@ use rustc_hash::FxBuildHasher;
 use super::items::Numbering;
 use super::reading::{Facts, Reading, first_words};
 use super::{
-    KEPT_IN_MEMORY, Need, New, Outside, Script, ScriptError, Unit, control, own_schema, schemas_agree,
+    Change, KEPT_IN_MEMORY, Need, New, Outside, Script, ScriptError, Unit, control, own_schema, schemas_agree,
 };
 use crate::hazard;
 use crate::migration::Migration;
@@ -306,6 +306,7 @@ impl<'a> Analysis<'a> {
         for reference in effects.references {
             self.need(reference, statement, before);
         }
+        self.follow(&effects.creates, &effects.drops, effects.renames);
         for object in effects.chosen {
             self.created.entry(object.name.clone()).or_default().push(object);
         }
@@ -325,6 +326,17 @@ impl<'a> Analysis<'a> {
         for object in effects.writes {
             self.mention("writes", object);
         }
+    }
+
+    /// Remembers what comes, goes and is renamed: what a statement drops it drops first.
+    fn follow(&mut self, creates: &[ObjectRef], drops: &[ObjectRef], renames: Vec<(ObjectRef, ObjectRef)>) {
+        let is_old = |object: &&ObjectRef| !renames.iter().any(|(old, _)| old == *object);
+        let is_new = |object: &&ObjectRef| !renames.iter().any(|(_, new)| new == *object);
+        let course = &mut self.script.course;
+        course.extend(drops.iter().filter(is_old).cloned().map(Change::Dropped));
+        let made: Vec<Change> = creates.iter().filter(is_new).cloned().map(Change::Made).collect();
+        course.extend(renames.into_iter().map(|(old, new)| Change::Renamed(old, new)));
+        course.extend(made);
     }
 
     /// A relation that is locked or worked on keeps the name it was met under first: `orders` and `public.orders` are one.
@@ -567,6 +579,9 @@ impl<'a> Analysis<'a> {
         self.show_places(vars);
         self.hide_passwords();
         self.set_owned_aside();
+        if self.script.course.iter().all(|change| matches!(change, Change::Made(_))) {
+            self.script.course = Vec::new();
+        }
         self.script.shrink();
         self.script
     }

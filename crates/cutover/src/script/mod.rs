@@ -126,6 +126,17 @@ pub struct New {
     pub must_be_new: bool,
 }
 
+/// What a statement does to an object's being there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It makes it.
+    Made(ObjectRef),
+    /// It drops it.
+    Dropped(ObjectRef),
+    /// It gives it another name, or puts it into another schema.
+    Renamed(ObjectRef, ObjectRef),
+}
+
 /// What a file does, found without running it.
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
@@ -144,6 +155,8 @@ pub struct Script {
     pub refers: Vec<ObjectRef>,
     /// Objects dropped.
     pub drops: Vec<ObjectRef>,
+    /// What its statements make, drop and rename, in their order; empty where they only make.
+    pub(crate) course: Vec<Change>,
     /// Tables whose rows are written: their triggers run.
     pub writes: Vec<ObjectRef>,
     /// Objects needed that the file does not create itself before.
@@ -357,11 +370,7 @@ impl Script {
 
     /// What the file creates, by name.
     pub fn made(&self) -> Made<'_> {
-        let mut made = Made::default();
-        for object in &self.creates {
-            made.0.entry(object.name.as_str()).or_default().push(object);
-        }
-        made
+        Made::of(&self.creates)
     }
 
     /// Whether the file is in memory, runs in one transaction of at most so many statements, and brings no data to copy.
@@ -387,7 +396,16 @@ pub(crate) fn is_made(made: &ObjectRef, object: &ObjectRef) -> bool {
 #[derive(Debug, Default)]
 pub struct Made<'a>(HashMap<&'a str, Vec<&'a ObjectRef>>);
 
-impl Made<'_> {
+impl<'a> Made<'a> {
+    /// These, by name.
+    pub(crate) fn of(objects: &'a [ObjectRef]) -> Self {
+        let mut made = Self::default();
+        for object in objects {
+            made.0.entry(object.name.as_str()).or_default().push(object);
+        }
+        made
+    }
+
     /// Whether an object of this name is among it.
     pub fn has(&self, object: &ObjectRef) -> bool {
         self.called(&object.name).any(|made| is_made(made, object))
