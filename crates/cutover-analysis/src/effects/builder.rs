@@ -4,7 +4,7 @@ use pg_query::protobuf::{Node, RangeVar, TypeName};
 
 use super::lock_mode::LockMode;
 use super::model::{
-    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Retry, Setting,
+    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Retry, Setting, Taking,
     TransactionRule, Work, WorkKind,
 };
 use super::names;
@@ -65,6 +65,11 @@ impl Builder {
         self.drops(old.clone());
         self.creates(new.clone());
         self.effects.renames.push((old, new));
+    }
+
+    /// Nothing may be built on it.
+    pub(super) fn takes(&mut self, object: ObjectRef, taking: Taking) {
+        self.effects.takes.push((object, taking));
     }
 
     /// An index becomes a constraint's, and is called as that is.

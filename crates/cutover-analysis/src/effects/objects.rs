@@ -6,7 +6,7 @@ use pg_query::protobuf::{
 };
 
 use super::builder::Builder;
-use super::model::{Check, ObjectKind as Kind, ObjectRef};
+use super::model::{Check, ObjectKind as Kind, ObjectRef, Taking};
 use super::{names, relations};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
@@ -85,6 +85,11 @@ fn drop(drop: &DropStmt, to: &mut Builder) {
         if drop.concurrent {
             let check = Check::IndexAbsent { index: object.clone() };
             to.forbidden_checkable("DROP INDEX CONCURRENTLY", check);
+        }
+        let is_whole =
+            matches!(object.kind, Kind::Table | Kind::ForeignTable | Kind::View | Kind::MaterializedView);
+        if is_whole && drop.behavior() != protobuf::DropBehavior::DropCascade {
+            to.takes(object.clone(), Taking::Drop);
         }
         to.drops(object);
     }

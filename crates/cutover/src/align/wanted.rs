@@ -173,6 +173,8 @@ impl Work<'_> {
             ObjectKind::Rule,
             ObjectKind::Policy,
             ObjectKind::Trigger,
+            ObjectKind::Function,
+            ObjectKind::Procedure,
         ];
         let is_over =
             |(id, object): &(&Id, &Object)| kinds.contains(&id.kind) && object.needs.contains(column);

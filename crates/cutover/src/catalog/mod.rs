@@ -6,6 +6,7 @@
 mod context;
 pub mod digest;
 mod introspect;
+mod needing;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use thiserror::Error;
 pub use context::context;
 pub use digest::{TableDigest, digest, digests};
 pub use introspect::{fingerprint, schema};
+pub(crate) use needing::{Needing, needing};
 pub use state::{State, state, terms};
 
 /// Why the catalogue could not be read.

@@ -12,6 +12,7 @@ pub mod foresight;
 pub mod graph;
 mod ground;
 pub mod handover;
+pub mod held;
 mod kept;
 pub mod prerequisites;
 pub mod select;

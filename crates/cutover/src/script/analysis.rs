@@ -17,7 +17,8 @@ use rustc_hash::FxBuildHasher;
 use super::items::Numbering;
 use super::reading::{Facts, Reading, first_words};
 use super::{
-    Change, KEPT_IN_MEMORY, Need, New, Outside, Script, ScriptError, Unit, control, own_schema, schemas_agree,
+    Change, KEPT_IN_MEMORY, Need, New, Outside, Script, ScriptError, Take, Unit, Until, control, own_schema,
+    schemas_agree,
 };
 use crate::hazard;
 use crate::migration::Migration;
@@ -296,6 +297,13 @@ impl<'a> Analysis<'a> {
         self.list(&effects);
         self.script.vertex.add(&effects, statement.line);
         let before = (!self.script.unread, self.script.news.len());
+        let until = self.until();
+        let takes = match effects.opaque {
+            None if !self.script.unread && !self.script.sets_search_path => {
+                std::mem::take(&mut effects.takes)
+            }
+            _ => Vec::new(),
+        };
         self.note_new(&effects, statement);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
@@ -326,6 +334,10 @@ impl<'a> Analysis<'a> {
         for object in effects.writes {
             self.mention("writes", object);
         }
+        let Statement { line, column, .. } = *statement;
+        let (behind, (_, news)) = (self.until(), before);
+        let take = |(object, taking)| Take { object, taking, line, column, before: until, behind, news };
+        self.script.takes.extend(takes.into_iter().map(take));
     }
 
     /// Remembers what comes, goes and is renamed: what a statement drops it drops first.
@@ -529,6 +541,12 @@ impl<'a> Analysis<'a> {
             }
             _ => false,
         }
+    }
+
+    /// How much there is of the lists now.
+    fn until(&self) -> Until {
+        let Script { creates, alters, drops, .. } = &self.script;
+        Until { creates: creates.len(), alters: alters.len(), drops: drops.len() }
     }
 
     fn mention(&mut self, how: &'static str, object: ObjectRef) {

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 
-use cutover_analysis::effects::{Context, ObjectKind, ObjectRef, Retry, Spent};
+use cutover_analysis::effects::{Context, ObjectKind, ObjectRef, Retry, Spent, Taking};
 use cutover_analysis::graph::Vertex;
 use cutover_analysis::sql::Splitter;
 
@@ -126,6 +126,33 @@ pub struct New {
     pub must_be_new: bool,
 }
 
+/// Something that is taken from what others may be built on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Take {
+    /// What is dropped, or gets another type.
+    pub(crate) object: ObjectRef,
+    /// Which of the two.
+    pub(crate) taking: Taking,
+    /// Line of the statement in the text as it is sent, counted from 1.
+    pub(crate) line: u32,
+    /// Its column there, in characters, counted from 1.
+    pub(crate) column: u32,
+    /// How much of the lists is of statements before it.
+    pub(crate) before: Until,
+    /// How much, with the statement itself.
+    pub(crate) behind: Until,
+    /// How many of [`Script::news`] are of statements before it.
+    pub(crate) news: usize,
+}
+
+/// How many of [`Script::creates`], [`Script::alters`] and [`Script::drops`] there are up to a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Until {
+    pub(crate) creates: usize,
+    pub(crate) alters: usize,
+    pub(crate) drops: usize,
+}
+
 /// What a statement does to an object's being there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -164,6 +191,9 @@ pub struct Script {
     /// Relations, types, schemas and extensions that are there once it has run, in the order of its statements; as far as
     /// that can be known from outside, which may end with any extension among them.
     pub news: Vec<New>,
+    /// What it drops without CASCADE, and columns that get another type, by statements before which none runs code that nobody has
+    /// read or sets a search path.
+    pub(crate) takes: Vec<Take>,
     /// It runs code that nobody has read, other than the scripts of the extensions among `news`.
     pub unread: bool,
     /// An object is dropped twice: the second time is not in `drops`.
