@@ -1,6 +1,7 @@
 //! The worker itself: looks what is due, hands it to sessions, keeps leases, and comes back when the database does.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use cutover::Project;
 use cutover::jitter::Jitter;
 use cutover::stop::Stop;
 use cutover_postgres::connect::ConnectOptions;
-use cutover_postgres::session::{Failure, Session, Startup};
+use cutover_postgres::session::{CancelToken, Failure, Session, Startup};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -33,6 +34,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const FORGET: Duration = Duration::from_secs(600);
 /// How long a cancelled run may take to end.
 const CANCELLED: Duration = Duration::from_secs(10);
+/// How long what is asked of the server may still take once the worker is to end, and how long it then has to be cancelled.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What a worker came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,12 +104,11 @@ pub async fn run(
     let startup =
         Startup { application_name: format!("cutover worker {}", settings.worker), ..Startup::default() };
     let first = Startup { wait: settings.wait, ..startup.clone() };
-    let mut session = Session::connect(options, &first).await?;
-    let made_schema = schema::ensure(&mut session).await?;
-    let declared = match project {
-        Some(project) => declare(&mut session, project).await?,
-        None => Declared::default(),
+    let begun = tokio::select! {
+        begun = begin(options, project, &first) => Some(begun?),
+        () = stop.requested() => None,
     };
+    let Some((session, made_schema, declared)) = begun else { return Ok(Summary::default()) };
     let (changed, removed) = (declared.changed, declared.removed);
     sink(&WorkerEvent::Started { worker: settings.worker.clone(), made_schema, declared: changed, removed });
     let metrics = Arc::new(Metrics::new());
@@ -150,6 +152,21 @@ pub async fn run(
     let summary = engine.summary;
     engine.close().await;
     result.map(|()| summary)
+}
+
+/// Connects, sees to the schema, and declares: whether the schema was made, and what was declared.
+async fn begin(
+    options: &ConnectOptions,
+    project: Option<&Project>,
+    startup: &Startup,
+) -> Result<(Session, bool, Declared), WorkerError> {
+    let mut session = Session::connect(options, startup).await?;
+    let made_schema = schema::ensure(&mut session).await?;
+    let declared = match project {
+        Some(project) => declare(&mut session, project).await?,
+        None => Declared::default(),
+    };
+    Ok((session, made_schema, declared))
 }
 
 fn seed(name: &str) -> u64 {
@@ -231,7 +248,7 @@ impl Engine<'_> {
             Some(session) if !session.is_closed() => return Ok(session),
             // A server that was away for less than one look has been away too.
             Some(_) => {
-                self.tell_disconnected("the server closed the connection while nothing was asked of it")
+                self.tell_disconnected("the server closed the connection while nothing was asked of it");
             }
             None => {}
         }
@@ -244,9 +261,17 @@ impl Engine<'_> {
     /// Looks once, and hands out what is due: how long to wait.
     async fn round(&mut self, stop: &Stop) -> Result<Duration, WorkerError> {
         let mut session = self.session(stop).await?;
-        let result = self.look(&mut session).await;
-        self.keeper = Some(session);
-        Ok(result?)
+        let token = session.cancel_token();
+        let result = unless(self.look(&mut session), stop.requested(), token).await;
+        let looked = result.unwrap_or_else(|| Err(Failure::Lost("the server did not answer".to_owned())));
+        // Whoever holds a lock on the tables keeps a look waiting; not the worker's end.
+        let is_cancelled = |failure: &Failure| stop.is_requested() && failure.code() == Some("57014");
+        let lasts = !matches!(looked, Err(Failure::Lost(_)));
+        self.keeper = lasts.then_some(session);
+        match looked {
+            Err(failure) if is_cancelled(&failure) => Ok(Duration::ZERO),
+            looked => Ok(looked?),
+        }
     }
 
     async fn look(&mut self, session: &mut Session) -> Result<Duration, Failure> {
@@ -377,10 +402,17 @@ impl Engine<'_> {
                 self.around.cancel.request();
                 self.around.cancel.request();
                 deadline = Instant::now() + CANCELLED;
-            } else if let Some(mut session) = self.keeper.take()
-                && self.keep(&mut session).await.is_ok()
-            {
-                self.keeper = Some(session);
+            } else if let Some(mut session) = self.keeper.take() {
+                let token = session.cancel_token();
+                let end = async {
+                    tokio::select! {
+                        () = stop.cancelled(), if !is_cancelled => {}
+                        () = tokio::time::sleep(keep.min(deadline.saturating_duration_since(Instant::now()))) => {}
+                    }
+                };
+                if matches!(unless(self.keep(&mut session), end, token).await, Some(Ok(()))) {
+                    self.keeper = Some(session);
+                }
             }
         }
     }
@@ -390,6 +422,26 @@ impl Engine<'_> {
             session.close().await;
         }
     }
+}
+
+/// What is asked of the server, or nothing: `end` came, and what was asked did not end soon after that, nor by being cancelled.
+async fn unless<T>(
+    asked: impl Future<Output = T>,
+    end: impl Future<Output = ()>,
+    token: CancelToken,
+) -> Option<T> {
+    let mut asked = pin!(asked);
+    tokio::select! {
+        answer = &mut asked => return Some(answer),
+        () = end => {}
+    }
+    if let Ok(answer) = tokio::time::timeout(SOON, &mut asked).await {
+        return Some(answer);
+    }
+    if !matches!(tokio::time::timeout(SOON, token.cancel()).await, Ok(Ok(()))) {
+        tracing::debug!("what was asked of the server could not be cancelled");
+    }
+    tokio::time::timeout(SOON, asked).await.ok()
 }
 
 #[cfg(test)]

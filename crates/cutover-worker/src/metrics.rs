@@ -22,8 +22,8 @@ use crate::event::RunEnd;
 const LONGEST_REQUEST: usize = 8 << 10;
 /// How long a request and its answer may take.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Requests at once.
-const AT_ONCE: usize = 16;
+/// Connections at once: so many that say nothing keep nobody waiting.
+const AT_ONCE: usize = 256;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfRun {
@@ -195,5 +195,26 @@ mod tests {
         assert_eq!(page(b"GET / HTTP/1.1\r\n\r\n", &metrics).0, "404 Not Found");
         assert_eq!(page(b"POST /metrics HTTP/1.1\r\n\r\n", &metrics).0, "405 Method Not Allowed");
         assert_eq!(page(b"\xff\xfe", &metrics).0, "405 Method Not Allowed");
+    }
+
+    #[tokio::test]
+    async fn connections_that_say_nothing_keep_nobody_waiting() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(serve(listener, Arc::new(Metrics::new())));
+        let mut silent = Vec::new();
+        for _ in 0..100 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut asking = TcpStream::connect(address).await.unwrap();
+        asking.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        asking.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        // None of them had to be given up for it.
+        for stream in &silent {
+            assert_eq!(stream.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        }
+        serving.abort();
     }
 }

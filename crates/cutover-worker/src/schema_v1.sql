@@ -412,7 +412,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM FROM cutover_worker.lease l WHERE l.job = _job AND l.token = _token AND l.run = _run FOR UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the lease of job % was taken over', quote_literal(_job) USING ERRCODE = '55006';
+        IF EXISTS (SELECT FROM cutover_worker.lease l WHERE l.job = _job AND l.token >= _token) THEN
+            RAISE EXCEPTION 'the lease of job % was taken over', quote_literal(_job) USING ERRCODE = '55006';
+        END IF;
+        -- The work took its own job away (or declared it anew): nobody else can while it holds the fence.
+        UPDATE cutover_worker.run SET ended = clock_timestamp(), outcome = 'done', rows = _rows, error = NULL WHERE id = _run;
+        RETURN true;
     END IF;
     UPDATE cutover_worker.run SET ended = clock_timestamp(), outcome = 'done', rows = _rows WHERE id = _run AND outcome IS NULL;
     IF NOT FOUND THEN
@@ -494,6 +499,8 @@ SELECT j.name, j.schedule, j.enabled, r.started AS last_started, r.ended AS last
        j.enabled AND j.runner = 'worker' AND (j.problem IS NOT NULL
            OR l.run IS NULL AND greatest(l.next_at, l.not_before) < clock_timestamp() - interval '10 seconds'
            OR l.run IS NOT NULL AND cutover_worker._is_over(l.until, l.backend, l.backend_start)
+           -- The clock went back: what is due by it waits until it is where it was.
+           OR r.scheduled > clock_timestamp() + interval '10 seconds'
            OR l.next_at IS NULL AND l.run IS NULL) AS overdue,
        l.run IS NOT NULL AS running, l.worker, j.kind, j.time_zone, j.missed, j.timeout, j.retries, j.runner, j.project,
        r.attempt AS last_attempt, r.error AS last_error, l.gaps, l.skipped_from, l.skipped_until, j.problem

@@ -26,6 +26,28 @@ pub(crate) use kinds::making::TAKES_ALONG;
 pub use kinds::making::{Place, Sql, hazards};
 pub use kinds::{Asked, LEFT_OUT, Present, by_word, queries, query_each, words};
 
+/// What people set for a column (`n_distinct` and others), of the row of `pg_attribute` with that alias: SQL, for `concat!`.
+///
+/// Since the minor releases of November 2026 (15.20 and those of the other majors: their release notes, CVE-2026-6460) the server keeps a
+/// number of its own there, `pg_attver`, by which it tells row types apart. It is another one in each database, and a new
+/// one with each change of the column's type.
+#[macro_export]
+macro_rules! column_options {
+    ($of:literal) => {
+        concat!(
+            "CASE WHEN ",
+            $of,
+            ".attoptions IS NULL OR pg_catalog.array_length(",
+            $of,
+            ".attoptions, 1) = 1 AND pg_catalog.left(",
+            $of,
+            ".attoptions[1], 10) = 'pg_attver=' THEN NULL ELSE (SELECT pg_catalog.array_agg(o) FROM pg_catalog.unnest(",
+            $of,
+            ".attoptions) AS o WHERE pg_catalog.left(o, 10) <> 'pg_attver=') END"
+        )
+    };
+}
+
 /// The version of the form a schema is saved in.
 pub const FORMAT_VERSION: u32 = 1;
 

@@ -294,6 +294,7 @@ fn text(jobs: &[JobStatus]) -> String {
     for job in jobs {
         let last = match (&job.last_outcome, &job.last_ended) {
             (Some(outcome), Some(ended)) => format!("{outcome} {ended}"),
+            _ if job.runner == "pg_cron" => "its runs are in cron.job_run_details".to_owned(),
             _ => "never run".to_owned(),
         };
         let next = if !job.enabled {

@@ -73,3 +73,49 @@ async fn a_lease_is_kept_as_long_as_its_run_takes() {
     drop(gate);
     assert_eq!(worker.ended().await.unwrap().done, 1);
 }
+
+const WAITS: &str = "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                        AND application_name LIKE 'cutover worker%'";
+
+/// Somebody has locked the worker's own tables: its end does not wait for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_waits_for_a_lock_does_not_keep_it_from_stopping() {
+    let database = prepared().await;
+    let worker = start(&database.options(), settings("w"));
+    worker.tells(|event| matches!(event, WorkerEvent::Started { .. })).await;
+    let lock = database.hold("LOCK TABLE cutover_worker.lease");
+    until(&database, WAITS).await;
+    let summary = worker.stops().await;
+    assert_eq!((summary.done, summary.lost), (0, 0));
+    drop(lock);
+}
+
+/// The same while it waits for what runs and keeps its lease, and before it has begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_do_keeping_a_lease_and_beginning() {
+    let database = prepared().await;
+    let gate = database.hold("LOCK TABLE gate");
+    schedule(&database, "a", "SELECT waits('a')");
+    let mut often = settings("w");
+    often.lease = std::time::Duration::from_millis(300);
+    let worker = start(&database.options(), often);
+    due(&database, "a").await;
+    until(&database, AT_GATE).await;
+    let lock = database.hold("LOCK TABLE cutover_worker.lease IN EXCLUSIVE MODE");
+    let two_wait = WAITS.replace("count(*) = 1", "count(*) = 2");
+    until(&database, &two_wait).await;
+    worker.asks_to_stop();
+    worker.tells(|event| matches!(event, WorkerEvent::Stopping { running: 1 })).await;
+    until(&database, &two_wait).await;
+    worker.asks_to_stop();
+    until(&database, &format!("SELECT NOT ({AT_GATE})")).await;
+    drop(lock);
+    let summary = worker.ended().await.unwrap();
+    assert_eq!((summary.done, ran(&database).as_str()), (0, "0"));
+    drop(gate);
+    let lock = database.hold("LOCK TABLE cutover_worker.meta");
+    let worker = start(&database.options(), settings("other"));
+    until(&database, WAITS).await;
+    assert_eq!(worker.stops().await, cutover_worker::Summary::default());
+    drop(lock);
+}

@@ -189,7 +189,7 @@ async fn a_job_that_loses_its_workers_is_given_up_for_this_time() {
 async fn a_connection_that_is_closed_between_two_looks_is_told() {
     let database = prepared().await;
     let mut seldom = settings("w");
-    seldom.poll = std::time::Duration::from_secs(3_600);
+    seldom.poll = Duration::from_secs(3_600);
     let worker = start(&database.options(), seldom);
     let looks =
         "FROM pg_stat_activity WHERE application_name = 'cutover worker w' AND datname = current_database()

@@ -152,11 +152,41 @@ async fn a_job_may_declare_jobs() {
         "SELECT extract(day FROM next_at AT TIME ZONE 'UTC') = 2 FROM cutover_worker.lease",
     )
     .await;
-    schedule(&database, "b", "SELECT cutover_worker.unschedule('b')");
+    schedule(&database, "b", "SELECT cutover_worker.unschedule('b'), work('b')");
     due(&database, "b").await;
     ended(&database, "b", 1).await;
+    assert_eq!(database.value("SELECT count(*) FROM cutover_worker.job WHERE name = 'b'"), "0");
+    assert_eq!(runs(&database), ["a 1 done", "b 1 done"]);
+    // Anew, by its own work.
+    schedule(
+        &database,
+        "b",
+        "SELECT cutover_worker.unschedule('b'), cutover_worker.schedule('b', '0 0 3 1 *', 'SELECT 1')",
+    );
+    due(&database, "b").await;
+    ended(&database, "b", 2).await;
+    crate::support::until(
+        &database,
+        "SELECT extract(day FROM next_at AT TIME ZONE 'UTC') = 3 FROM cutover_worker.lease WHERE job = 'b'",
+    )
+    .await;
     schedule(&database, "c", "SELECT work('c')");
     due(&database, "c").await;
     ended(&database, "c", 1).await;
     worker.stops().await;
+}
+
+/// The server's clock went back: what was run lies ahead of it, and the job waits, which is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_waits_for_a_clock_is_overdue() {
+    let database = prepared().await;
+    let worker = start(&database.options(), settings("w"));
+    schedule(&database, "a", "SELECT work('a')");
+    due(&database, "a").await;
+    ended(&database, "a", 1).await;
+    worker.stops().await;
+    let overdue = "SELECT overdue FROM cutover_worker.status";
+    assert_eq!(database.value(overdue), "f");
+    database.run("UPDATE cutover_worker.run SET scheduled = scheduled + interval '1 hour'");
+    assert_eq!(database.value(overdue), "t");
 }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use cutover_analysis::column_options;
 use cutover_analysis::effects::{Check, ObjectRef, Reindexed, Retry};
 use cutover_analysis::sql::{index_definition, quote_ident, quote_literal, quote_qualified};
 use cutover_postgres::session::{Failure, ServerMessage, Session};
@@ -65,16 +66,16 @@ pub(super) enum Likeness {
 
 /// What is asked of an index: everything that decides which rows it finds, and how; not its name, table and tablespace.
 /// Expressions and conditions are shown as the server understood them, so that spelling does not matter.
-const WHAT_IT_IS: &str = "SELECT pg_catalog.jsonb_build_array(i.indisunique, pg_catalog.to_jsonb(i) -> 'indnullsnotdistinct',
+const WHAT_IT_IS: &str = concat!("SELECT pg_catalog.jsonb_build_array(i.indisunique, pg_catalog.to_jsonb(i) -> 'indnullsnotdistinct',
            i.indisprimary, i.indisexclusion, m.amname, i.indnkeyatts, i.indclass::text, i.indcollation::text, i.indoption::text,
-           c.reloptions, ARRAY(SELECT a.attoptions::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid ORDER BY a.attnum),
+           c.reloptions, ARRAY(SELECT (", column_options!("a"), ")::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid ORDER BY a.attnum),
            columns, condition)::text,
        pg_catalog.concat(CASE WHEN i.indisunique THEN 'UNIQUE ' END,
            pg_catalog.substring(pg_catalog.pg_get_indexdef(i.indexrelid), 'USING .*'))
   FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = c.relam
   CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_expr(i.indpred, i.indrelid),
            ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, n, false) FROM pg_catalog.generate_series(1, i.indnatts) AS n))
-       AS texts (condition, columns)";
+       AS texts (condition, columns)");
 
 /// Whether a valid index is what a statement makes: the statement makes one on an empty copy of the table, in a
 /// transaction that is rolled back, and the two are compared. The copy has the table's name, which a condition may repeat.

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use cutover_analysis::ours::IN_SQL;
-use cutover_analysis::own_schemas;
 use cutover_analysis::sql::{quote_ident, quote_literal};
+use cutover_analysis::{column_options, own_schemas};
 use cutover_postgres::session::{Failure, Session};
 
 use super::{BEGIN_READING, Fields};
@@ -36,8 +36,8 @@ const OF_RELATIONS: [(&str, &str, &str, &str); 11] = [
     (
         "pg_attribute",
         "attrelid",
-        // The last two are gone once the table is rewritten.
-        "attcacheoff,atthasmissing,attmissingval",
+        // The second and third are gone once the table is rewritten; of the last one only what people set is read, below.
+        "attcacheoff,atthasmissing,attmissingval,attoptions",
         "x.attnum > 0 AND NOT x.attisdropped AND r.relkind NOT IN ('i', 'I')",
     ),
     ("pg_attrdef", "adrelid", "oid", "true"),
@@ -203,6 +203,9 @@ fn query(there: &[(String, bool)]) -> String {
         if is_there(catalogue) {
             let definition = match catalogue {
                 "pg_index" => "pg_catalog.pg_get_indexdef(x.indexrelid)",
+                "pg_attribute" => {
+                    concat!("pg_catalog.concat_ws(' ', r.relname, ", column_options!("x"), ")")
+                }
                 _ => "r.relname",
             };
             parts.push(format!(

@@ -26,6 +26,9 @@ const WITH_DROP_EXPRESSION: u32 = 130_000;
 /// Sequences can be unlogged.
 const WITH_UNLOGGED_SEQUENCES: u32 = 150_000;
 
+/// What people set for a column of `pg_attribute a`.
+const OPTIONS: &str = crate::column_options!("a");
+
 /// How values are compressed can be chosen.
 const WITH_COMPRESSION: u32 = 140_000;
 
@@ -98,7 +101,7 @@ fn query(asked: &Asked<'_>) -> String {
             ("storage", of_table("CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END")),
             ("compression", compression.to_owned()),
             ("statistics", "CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::text END".to_owned()),
-            ("options[]", sorted("a.attoptions")),
+            ("options[]", sorted(OPTIONS)),
             ("foreign options[]", sorted("a.attfdwoptions")),
             ("inherited?", flag("a.attinhcount > 0 AND NOT a.attislocal")),
             ("comment", "de.description".to_owned()),
@@ -114,7 +117,7 @@ fn query(asked: &Asked<'_>) -> String {
              WHERE c.relpersistence <> 't' AND {}
                AND (c.relkind IN ('r', 'p', 'f')
                     OR c.relkind = 'v' AND (de.description IS NOT NULL OR a.attacl IS NOT NULL)
-                    OR c.relkind = 'm' AND (de.description IS NOT NULL OR a.attacl IS NOT NULL OR a.attstattarget >= 0 OR a.attoptions IS NOT NULL)
+                    OR c.relkind = 'm' AND (de.description IS NOT NULL OR a.attacl IS NOT NULL OR a.attstattarget >= 0 OR {OPTIONS} IS NOT NULL)
                     OR c.relkind = 'c' AND de.description IS NOT NULL)",
             in_scope(asked),
             not_a_member(asked, "pg_class", "c.oid")

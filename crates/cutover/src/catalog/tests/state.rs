@@ -1,6 +1,7 @@
 //! Whether anything has moved.
 
 use super::session;
+use crate::catalog::introspect::schema;
 use crate::catalog::state::state;
 
 /// Something of most kinds.
@@ -66,6 +67,36 @@ async fn what_moves_by_itself_is_no_move() {
             after.iter().filter(|(name, digest)| before.get(*name) != Some(*digest)).collect();
         assert!(moved.is_empty() && after.len() == before.len(), "{sql}: {moved:?}");
     }
+}
+
+/// From the minor releases of November 2026 on the server keeps a number of its own among the options of a column. It is planted here,
+/// so that each server has it.
+#[tokio::test]
+async fn what_the_server_keeps_among_the_options_of_columns_is_nobodys() {
+    let database = testkit::database();
+    database.run(MADE);
+    database.run("ALTER TABLE a ALTER n SET (n_distinct = 5)");
+    let mut session = session(&database).await;
+    session.execute("SET allow_system_table_mods = on").await.unwrap();
+    let number = |number: u32| {
+        format!(
+            "UPDATE pg_attribute SET attoptions = array_remove(attoptions, (SELECT o FROM unnest(attoptions) o WHERE o LIKE 'pg\\_attver=%'))
+                                                   || 'pg_attver={number}'::text
+              WHERE attnum > 0 AND attrelid IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'c') AND oid >= 16384)"
+        )
+    };
+    let mut seen = Vec::new();
+    for planted in [1, 2] {
+        session.execute(&number(planted)).await.unwrap();
+        seen.push((state(&mut session).await.unwrap(), schema(&mut session, &[]).await.unwrap()));
+    }
+    assert_eq!(seen[0].0, seen[1].0);
+    assert_eq!(seen[0].1, seen[1].1);
+    let text = serde_json::to_string(&seen[0].1).unwrap();
+    assert!(text.contains("n_distinct=5") && !text.contains("attver"), "{text}");
+    // What people set is seen as ever.
+    session.execute("ALTER TABLE a ALTER n SET (n_distinct = 6)").await.unwrap();
+    assert_ne!(state(&mut session).await.unwrap()["table a"], seen[0].0["table a"]);
 }
 
 /// Each alone, with the object that is said to have moved.
