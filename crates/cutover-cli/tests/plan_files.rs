@@ -615,3 +615,21 @@ fn what_only_a_run_does_is_not_handed_over() {
     assert!(!place.folder.join("plan.sql").exists());
     place.run(&["plan", "--to", "0001", "--sql", "plan.sql"]).ends_with(0);
 }
+
+/// What is written goes in the place of what is there as a whole: who has the old file open, or under another name, has it still.
+#[test]
+fn files_are_there_whole_or_as_they_were() {
+    let place = place();
+    place.run(&["apply", "--to", "0001"]).ends_with(0);
+    for arguments in
+        [&["plan", "--out", "f"][..], &["graph", "--out", "f"], &["report", "--format", "json", "-o", "f"]]
+    {
+        place.write("f", "old");
+        let (file, other) = (place.folder.join("f"), place.folder.join("other"));
+        let _ = std::fs::remove_file(&other);
+        std::fs::hard_link(&file, &other).unwrap();
+        place.run(arguments).ends_with(0);
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "old", "{arguments:?}");
+        assert_ne!(std::fs::read_to_string(&file).unwrap(), "old", "{arguments:?}");
+    }
+}
