@@ -15,11 +15,11 @@ use crate::project::text::hex;
 /// # Errors
 /// As the server says; [`CatalogError::Moved`] where something is gone the second time, too.
 pub async fn schema(session: &mut Session, schemas: &[String]) -> Result<Schema, CatalogError> {
-    match in_one_snapshot(session, schemas).await {
+    match Box::pin(in_one_snapshot(session, schemas)).await {
         Err(CatalogError::Failed(failure)) if is_gone(&failure) => {}
         read => return read,
     }
-    in_one_snapshot(session, schemas).await.map_err(|error| match error {
+    Box::pin(in_one_snapshot(session, schemas)).await.map_err(|error| match error {
         CatalogError::Failed(failure) if is_gone(&failure) => CatalogError::Moved(failure),
         error => error,
     })

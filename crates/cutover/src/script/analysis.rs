@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use cutover_analysis::effects::{
-    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, SmolStr, Spent,
+    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, SmolStr, Spent, Taking,
     TransactionRule, implied,
 };
 use cutover_analysis::lint;
@@ -298,46 +298,49 @@ impl<'a> Analysis<'a> {
         self.script.vertex.add(&effects, statement.line);
         let before = (!self.script.unread, self.script.news.len());
         let until = self.until();
-        let takes = match effects.opaque {
-            None if !self.script.unread && !self.script.sets_search_path => {
-                std::mem::take(&mut effects.takes)
-            }
-            _ => Vec::new(),
-        };
+        let takes = self.certain_takes(&mut effects);
         self.note_new(&effects, statement);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
             effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
-        if let Some(why) = effects.opaque {
+        if let Some(why) = effects.opaque.take() {
             self.script.opaque.get_or_insert(format!("line {}: {why}", statement.line));
         }
-        for reference in effects.references {
+        for reference in std::mem::take(&mut effects.references) {
             self.need(reference, statement, before);
         }
-        self.follow(&effects.creates, &effects.drops, effects.renames);
-        for object in effects.chosen {
-            self.created.entry(object.name.clone()).or_default().push(object);
-        }
-        for object in effects.creates {
-            self.created.entry(object.name.clone()).or_default().push(object.clone());
-            self.mention("creates", object);
-        }
-        for object in effects.alters {
-            self.mention("alters", object);
-        }
-        for object in effects.refers {
-            self.mention("refers", object);
-        }
-        for object in effects.drops {
-            self.mention("drops", object);
-        }
-        for object in effects.writes {
-            self.mention("writes", object);
-        }
+        self.mention_all(effects);
         let Statement { line, column, .. } = *statement;
         let (behind, (_, news)) = (self.until(), before);
         let take = |(object, taking)| Take { object, taking, line, column, before: until, behind, news };
         self.script.takes.extend(takes.into_iter().map(take));
+    }
+
+    /// What the statement takes, where names mean what they do and nobody has run code that is not read.
+    fn certain_takes(&self, effects: &mut Effects) -> Vec<(ObjectRef, Taking)> {
+        let is_certain = effects.opaque.is_none() && !self.script.unread && !self.script.sets_search_path;
+        if is_certain { std::mem::take(&mut effects.takes) } else { Vec::new() }
+    }
+
+    /// Adds what a statement does to the lists of the file.
+    fn mention_all(&mut self, effects: Effects) {
+        let Effects { creates, chosen, alters, refers, drops, writes, renames, .. } = effects;
+        self.follow(&creates, &drops, renames);
+        for object in creates.iter().chain(&chosen) {
+            self.created.entry(object.name.clone()).or_default().push(object.clone());
+        }
+        let lists = [
+            ("creates", creates),
+            ("alters", alters),
+            ("refers", refers),
+            ("drops", drops),
+            ("writes", writes),
+        ];
+        for (how, objects) in lists {
+            for object in objects {
+                self.mention(how, object);
+            }
+        }
     }
 
     /// Remembers what comes, goes and is renamed: what a statement drops it drops first.

@@ -34,7 +34,7 @@ struct State {
     /// The server, once it was asked for; or why there is none.
     started: Option<Result<Sandbox, String>>,
     /// The session on a given server that says by its lock whose scratch databases there are still somebody's.
-    watch: Option<Session>,
+    watch: Option<Box<Session>>,
 }
 
 /// An empty database. [`Scratch::finish`] drops it.
@@ -84,7 +84,11 @@ impl SandboxProvider {
     }
 
     /// Says on a given server that this provider is there, before it makes anything; the first time, what others have left goes.
-    async fn keep_watch(&self, watch: &mut Option<Session>, options: &ConnectOptions) -> Result<(), Trouble> {
+    async fn keep_watch(
+        &self,
+        watch: &mut Option<Box<Session>>,
+        options: &ConnectOptions,
+    ) -> Result<(), Trouble> {
         let lock = format!("SELECT pg_catalog.pg_advisory_lock({})", self.owner.cast_signed());
         if let Some(session) = watch {
             if session.query(&lock, &[]).await.is_ok() {
@@ -102,7 +106,7 @@ impl SandboxProvider {
             .await?;
         session.query(&lock, &[]).await?;
         sweep(&mut session).await?;
-        *watch = Some(session);
+        *watch = Some(Box::new(session));
         Ok(())
     }
 
@@ -134,7 +138,7 @@ impl SandboxProvider {
         match &self.source {
             Source::None(reason) => Err(Trouble(reason.clone())),
             Source::Given(options) => {
-                self.keep_watch(&mut state.watch, options).await?;
+                Box::pin(self.keep_watch(&mut state.watch, options)).await?;
                 given(options, &name).await
             }
             Source::Local(options) => {
@@ -168,7 +172,7 @@ async fn sweep(session: &mut Session) -> Result<(), Trouble> {
         // Whoever connects meanwhile keeps it.
         match session.execute(&format!("DROP DATABASE IF EXISTS {}", quote_ident(&name))).await {
             Ok(_) => {
-                tracing::info!(database = %name, "a scratch database that a killed run had left is gone")
+                tracing::info!(database = %name, "a scratch database that a killed run had left is gone");
             }
             Err(failure) => tracing::debug!(database = %name, %failure, "left on the server"),
         }
@@ -276,7 +280,8 @@ mod tests {
         let rows = session.query(there, &[&names]).await.unwrap();
         let mut found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         let mut wanted = names[1..].to_vec();
-        (found.sort(), wanted.sort());
+        found.sort();
+        wanted.sort();
         assert_eq!(found, wanted);
         for one in kept {
             one.finish().await;
