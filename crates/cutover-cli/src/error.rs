@@ -173,6 +173,7 @@ fn of_apply(error: &ApplyError) -> Exit {
         | ApplyError::AlreadyThere(_)
         | ApplyError::NotAdopted(_)
         | ApplyError::CreatedTwice(_)
+        | ApplyError::Held(_)
         | ApplyError::Linted(_)
         | ApplyError::ChangedFiles(_)
         | ApplyError::Moved(_)

@@ -615,3 +615,23 @@ fn what_only_a_run_does_is_not_handed_over() {
     assert!(!place.folder.join("plan.sql").exists());
     place.run(&["plan", "--to", "0001", "--sql", "plan.sql"]).ends_with(0);
 }
+
+/// What is written goes in the place of what is there as a whole: who has the old file open, or under another name, has it still.
+#[test]
+fn files_are_there_whole_or_as_they_were() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = place();
+    place.run(&["apply", "--to", "0001"]).ends_with(0);
+    for (name, arguments) in [
+        ("plan.json", &["plan", "--out", "plan.json"][..]),
+        ("graph.txt", &["graph", "--out", "graph.txt"]),
+        ("report.json", &["report", "-o", "report.json"]),
+    ] {
+        place.run(arguments).ends_with(0);
+        let (file, other) = (place.folder.join(name), place.folder.join("other").with_extension(name));
+        std::fs::hard_link(&file, &other).unwrap();
+        place.run(arguments).ends_with(0);
+        let number = |path| std::fs::metadata(path).unwrap().ino();
+        assert_ne!(number(&file), number(&other), "{arguments:?}");
+    }
+}

@@ -22,6 +22,7 @@ use crate::plan::build::{self, Built, Read};
 use crate::plan::existing::AlreadyThere;
 use crate::plan::file::Surroundings;
 use crate::plan::foresight::{self, Foresight};
+use crate::plan::held::Held;
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::{SelectError, Selection, find_in_history};
 use crate::plan::twice::{self, CreatedTwice, Repeated};
@@ -64,6 +65,8 @@ pub struct Inspection {
     pub unadopted: Option<Unadopted>,
     /// What they create twice, where [`look_closer`] was asked.
     pub twice: Option<CreatedTwice>,
+    /// What they drop or give another type although something is built on it, where [`look_closer`] was asked.
+    pub held: Vec<Held>,
     /// Statements whose end is not recorded and of which the catalogue cannot say either what became of them, where
     /// [`look_at_open`] was asked: the migration, the unit from 0, and why, where there is something to tell.
     unsettled: Vec<(MigrationId, u32, Option<String>)>,
@@ -102,6 +105,7 @@ impl Inspection {
             existing: None,
             unadopted: None,
             twice: None,
+            held: Vec::new(),
             unsettled: Vec::new(),
             stops_at_errors: project.lint.apply == AtApply::Error,
             preconditions: Vec::new(),
@@ -154,7 +158,8 @@ impl Inspection {
         let is_accepted = allowed.iter().any(|code| code == hazard::NOT_ADOPTED);
         let unadopted = self.unadopted.iter().filter(move |_| !is_accepted).map(ToString::to_string);
         let missing = self.missing.iter().map(ToString::to_string);
-        let missing = unadopted.chain(missing).chain(existing).chain(twice);
+        let held = self.held.iter().map(ToString::to_string);
+        let missing = unadopted.chain(missing).chain(existing).chain(twice).chain(held);
         let preconditions = self.preconditions.iter().filter(|one| one.stops()).map(ToString::to_string);
         let checks = self.wrong_checks(allowed).map(ToString::to_string);
         let refused = self
@@ -309,9 +314,10 @@ pub async fn look_closer(
     }
     let mut session = Session::connect(options, &only_reading()).await?;
     inspection.search_path = search_path::complaint(&mut session, project).await?;
-    let Foresight { missing, existing, twice, unsure } =
+    let Foresight { missing, existing, twice, held, unsure } =
         foresight::foresee(project, &inspection.built, &mut session).await?;
     (inspection.missing, inspection.existing, inspection.twice) = (missing, existing, twice);
+    inspection.held = held;
     inspection.unadopted = adopt::unadopted(project, &inspection.built, &mut session).await;
     inspection.built.plan.notes.extend(unsure);
     of_run::look(project, &mut inspection.built, &mut session).await?;
@@ -323,10 +329,12 @@ pub async fn look_closer(
         || inspection.existing.is_some()
         || inspection.unadopted.is_some()
         || inspection.twice.is_some()
+        || !inspection.held.is_empty()
         || inspection.preconditions.iter().any(Precondition::stops);
     if anything && has_moved(project, options, inspection).await? {
         (inspection.existing, inspection.unadopted, inspection.twice) = (None, None, None);
         inspection.missing.clear();
+        inspection.held.clear();
         inspection.preconditions.clear();
         inspection.built.plan.notes.push(MOVED.to_owned());
     }

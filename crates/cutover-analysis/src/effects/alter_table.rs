@@ -6,7 +6,7 @@ use pg_query::protobuf::{
 };
 
 use super::builder::Builder;
-use super::model::{Check, ObjectKind as Kind, ObjectRef};
+use super::model::{Check, ObjectKind as Kind, ObjectRef, Taking};
 use super::{names, relations};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
@@ -41,6 +41,15 @@ fn alter_table(alter: &AlterTableStmt, to: &mut Builder) {
     for node in &alter.cmds {
         if let Some(NodeEnum::AlterTableCmd(command)) = node.node.as_ref() {
             subcommand(command, &own, to);
+            let is_of_a_table = matches!(own.kind, Kind::Table | Kind::ForeignTable);
+            let taking = match command.subtype() {
+                Type::AtDropColumn if command.behavior() != DropBehavior::DropCascade => Some(Taking::Drop),
+                Type::AtAlterColumnType => Some(Taking::Type),
+                _ => None,
+            };
+            if let Some(taking) = taking.filter(|_| is_of_a_table) {
+                to.takes(names::part_of(Kind::Column, &own, command.name.as_str()), taking);
+            }
             let drops = matches!(command.subtype(), Type::AtDropColumn | Type::AtDropConstraint);
             if drops && command.behavior() == DropBehavior::DropCascade {
                 to.opaque("CASCADE drops what depends on it");

@@ -4,7 +4,7 @@ use pg_query::protobuf::{Node, RangeVar, TypeName};
 
 use super::lock_mode::LockMode;
 use super::model::{
-    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Retry, Setting,
+    Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Retry, Setting, Taking,
     TransactionRule, Work, WorkKind,
 };
 use super::names;
@@ -58,6 +58,23 @@ impl Builder {
     pub(super) fn creates(&mut self, object: ObjectRef) {
         self.effects.session_state |= object.is_temporary();
         self.effects.creates.push(object);
+    }
+
+    /// An object has another name afterwards, or is in another schema.
+    pub(super) fn renames(&mut self, old: ObjectRef, new: ObjectRef) {
+        self.drops(old.clone());
+        self.creates(new.clone());
+        self.effects.renames.push((old, new));
+    }
+
+    /// Nothing may be built on it.
+    pub(super) fn takes(&mut self, object: ObjectRef, taking: Taking) {
+        self.effects.takes.push((object, taking));
+    }
+
+    /// An index becomes a constraint's, and is called as that is.
+    pub(super) fn takes_the_name(&mut self, index: ObjectRef, own: ObjectRef) {
+        self.effects.renames.push((index, own));
     }
 
     /// The statement fails where what it creates first is there, unless it says otherwise.

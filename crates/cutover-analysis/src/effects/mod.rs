@@ -52,10 +52,10 @@ pub use foreign_keys::{NewForeignKey, new_foreign_keys};
 pub use lock_mode::LockMode;
 pub use model::{
     Check, Control, Effects, Lock, ObjectKind, ObjectRef, Reference, Refusal, Reindexed, Retry, Setting,
-    TEMPORARY_SCHEMA, TransactionRule, Work, WorkKind,
+    TEMPORARY_SCHEMA, Taking, TransactionRule, Work, WorkKind,
 };
 pub use reach::reaches_beyond;
-pub use renamed::{only_renames, renamed_values};
+pub use renamed::renamed_values;
 pub use server_wide::{ServerWide, server_wide};
 pub use signature::{RoutineAct, RoutineName, RoutineStatement, routine_statements};
 

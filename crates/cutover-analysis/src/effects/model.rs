@@ -309,6 +309,15 @@ pub struct Refusal {
     pub hint: String,
 }
 
+/// What is done to something that others may be built on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taking {
+    /// It is dropped.
+    Drop,
+    /// It gets another type.
+    Type,
+}
+
 /// What one statement does, as far as its text says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
@@ -332,6 +341,12 @@ pub struct Effects {
     pub refers: Vec<ObjectRef>,
     /// Objects that are gone afterwards, also by renaming.
     pub drops: Vec<ObjectRef>,
+    /// Objects that have another name afterwards, or are in another schema: the old one and the new one. They are among `drops` and
+    /// `creates`, but for an index that becomes a constraint's and takes its name.
+    pub renames: Vec<(ObjectRef, ObjectRef)>,
+    /// Tables, views and columns that it drops without CASCADE, and columns that get another type: PostgreSQL refuses that while
+    /// something else is built on them.
+    pub takes: Vec<(ObjectRef, Taking)>,
     /// Objects that must be there when the statement runs. Not those it creates itself, nor with `IF EXISTS`.
     pub references: Vec<Reference>,
     /// Tables and views whose rows it reads.

@@ -6,7 +6,7 @@ use pg_query::protobuf::{
 };
 
 use super::builder::Builder;
-use super::model::{Check, ObjectKind as Kind, ObjectRef};
+use super::model::{Check, ObjectKind as Kind, ObjectRef, Taking};
 use super::{names, relations};
 
 pub(super) fn add(node: &NodeEnum, to: &mut Builder) -> bool {
@@ -86,6 +86,11 @@ fn drop(drop: &DropStmt, to: &mut Builder) {
             let check = Check::IndexAbsent { index: object.clone() };
             to.forbidden_checkable("DROP INDEX CONCURRENTLY", check);
         }
+        let is_whole =
+            matches!(object.kind, Kind::Table | Kind::ForeignTable | Kind::View | Kind::MaterializedView);
+        if is_whole && drop.behavior() != protobuf::DropBehavior::DropCascade {
+            to.takes(object.clone(), Taking::Drop);
+        }
         to.drops(object);
     }
     if drop.behavior() == protobuf::DropBehavior::DropCascade {
@@ -121,8 +126,7 @@ fn renamed(old: ObjectRef, rename: &RenameStmt, to: &mut Builder) {
     if !rename.missing_ok {
         to.needs(old.clone(), "renamed");
     }
-    to.drops(old);
-    to.creates(new);
+    to.renames(old, new);
 }
 
 fn set_schema(alter: &protobuf::AlterObjectSchemaStmt, to: &mut Builder) {
@@ -138,8 +142,8 @@ fn set_schema(alter: &protobuf::AlterObjectSchemaStmt, to: &mut Builder) {
     if !alter.missing_ok {
         to.needs(old.clone(), "moved");
     }
-    to.creates(ObjectRef { schema: Some(alter.newschema.as_str().into()), ..old.clone() });
-    to.drops(old);
+    let new = ObjectRef { schema: Some(alter.newschema.as_str().into()), ..old.clone() };
+    to.renames(old, new);
 }
 
 fn depending(alter: &protobuf::AlterObjectDependsStmt) -> Option<ObjectRef> {

@@ -154,6 +154,10 @@ fn index_constraint(definition: &Constraint, table: &ObjectRef, column: Option<&
         }
     } else {
         let index = ObjectRef::new(Kind::Index, table.schema.clone(), definition.indexname.as_str());
+        if !definition.conname.is_empty() && definition.conname != definition.indexname {
+            let own = names::part_of(Kind::Index, table, definition.conname.as_str());
+            to.takes_the_name(index.clone(), own);
+        }
         to.changes(index, false, "index of the new constraint");
     }
 }

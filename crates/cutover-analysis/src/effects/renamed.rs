@@ -1,4 +1,4 @@
-//! What statements give other names: objects, and values of enums.
+//! What statements give other names: values of enums. Objects: [`Effects::renames`](super::Effects::renames).
 
 use pg_query::NodeEnum;
 
@@ -15,29 +15,25 @@ pub fn renamed_values(parsed: &Parsed) -> Vec<(String, String)> {
     parsed.statements().filter_map(renamed).collect()
 }
 
-/// Whether a statement only gives an object another name, or puts it into another schema: of its effects the object that it drops is
-/// then the one that it creates.
-pub fn only_renames(parsed: &Parsed) -> bool {
-    let mut statements = parsed.statements();
-    let first = statements.next();
-    matches!(first, Some(NodeEnum::RenameStmt(_) | NodeEnum::AlterObjectSchemaStmt(_)))
-        && statements.next().is_none()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{only_renames, renamed_values};
+    use super::renamed_values;
+    use crate::effects::effects;
     use crate::sql::parse;
 
     #[test]
-    fn statements_that_only_rename_are_known() {
-        let is = |sql: &str| only_renames(&parse(sql).unwrap());
-        assert!(
-            is("ALTER TABLE a RENAME TO b")
-                && is("ALTER TABLE a RENAME c TO d")
-                && is("ALTER TABLE a SET SCHEMA s")
-        );
-        assert!(!is("ALTER TABLE a DROP c, ADD d int") && !is("ALTER TABLE a RENAME TO b; DROP TABLE c"));
+    fn objects_with_other_names_are_told_as_such() {
+        let renamed = |sql: &str| {
+            let all = effects(&parse(sql).unwrap()).renames;
+            all.iter().map(|(old, new)| format!("{old} → {new}")).collect::<Vec<_>>()
+        };
+        assert_eq!(renamed("ALTER TABLE a RENAME TO b"), ["table a → table b"]);
+        assert_eq!(renamed("ALTER TABLE s.a RENAME c TO d"), ["column s.a.c → column s.a.d"]);
+        assert_eq!(renamed("ALTER TABLE a SET SCHEMA s"), ["table a → table s.a"]);
+        assert_eq!(renamed("ALTER TYPE a RENAME TO b"), ["type a → type b"]);
+        assert_eq!(renamed("ALTER TABLE a RENAME CONSTRAINT c TO d"), ["constraint a.c → constraint a.d"]);
+        assert_eq!(renamed("ALTER TABLE a ADD CONSTRAINT k UNIQUE USING INDEX i"), ["index i → index k"]);
+        assert!(renamed("ALTER TABLE a DROP c, ADD d int").is_empty());
     }
 
     #[test]

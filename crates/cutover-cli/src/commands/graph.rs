@@ -4,6 +4,7 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use cutover::put;
 use cutover::report::graph::ProjectGraph;
 
 use super::written;
@@ -101,7 +102,7 @@ fn write(app: &App, arguments: &Arguments, graph: &ProjectGraph<'_>) -> Result<(
         app.output.print(&text);
         return Ok(());
     };
-    std::fs::write(file, text)
+    put::over(file, &text)
         .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
     app.output.say(&format!("written to {}", file.display()));
     Ok(())

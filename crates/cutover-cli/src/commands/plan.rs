@@ -14,6 +14,7 @@ use cutover::plan::file::{PlanFile, Surroundings};
 use cutover::plan::handover;
 use cutover::plan::select::Selection;
 use cutover::project::{Draft, Project};
+use cutover::put;
 use cutover::report::format::count;
 use cutover::report::text::{plan_lines, precondition_lines};
 use cutover::run::{Run, Runner};
@@ -216,7 +217,7 @@ fn write(
     let plan = PlanFile::new(project, inspection, selection, found, made)
         .map_err(|error| CliError::new(Exit::No, error.to_string()))?;
     let text = serde_json::to_string_pretty(&plan).map_err(|error| CliError::usage(error.to_string()))?;
-    std::fs::write(file, text + "\n")
+    put::over(file, &(text + "\n"))
         .map_err(|error| CliError::usage(format!("cannot write {}: {error}", file.display())))?;
     let word = shell_word(&file.display().to_string());
     app.output.say(&format!(

@@ -6,6 +6,7 @@ use clap::Args;
 use cutover::history::{journal, schema};
 use cutover::inspect;
 use cutover::project::Project;
+use cutover::put;
 use cutover::report::format::utc;
 use cutover::report::text::{Detail, Progress, TextStyle, summary, verification_table};
 use cutover::report::{answers, answers_besides_failures, html, markdown};
@@ -119,7 +120,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     match file {
         None => app.output.print(&document),
         Some(file) => {
-            std::fs::write(file, document).map_err(|error| CliError::file(file, &error))?;
+            put::over(file, &document).map_err(|error| CliError::file(file, &error))?;
             app.output.remark(&format!("written: {}", file.display()));
         }
     }

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::schema::{Id, Object, Place, Schema, Sql};
-use cutover_analysis::sql::quote_ident;
+use cutover_analysis::sql::{quote_ident, quote_literal};
 
 /// Folds them; `from` is what is there before.
 pub(super) fn fold(statements: Vec<Sql>, from: &Schema) -> Vec<Sql> {
@@ -73,8 +73,20 @@ fn with_default(statements: &mut Vec<Sql>, column: &Id) {
 }
 
 /// Where something is made anew that is not to be missing meanwhile: types, and columns that are computed otherwise.
-pub(super) fn made_anew(statements: &[Sql]) -> Vec<RangeInclusive<usize>> {
-    let mut found = types_made_anew(statements);
+/// `moved` is what has joined them: see [`gathered`].
+pub(super) fn made_anew(statements: &[Sql], moved: &BTreeSet<String>) -> Vec<RangeInclusive<usize>> {
+    let has_joined = |at: usize| statements.get(at).is_some_and(|sql| moved.contains(&sql.text));
+    let wide = |range: RangeInclusive<usize>| {
+        let (mut start, mut end) = range.into_inner();
+        while let Some(before) = start.checked_sub(1).filter(|before| has_joined(*before)) {
+            start = before;
+        }
+        while has_joined(end + 1) {
+            end += 1;
+        }
+        start..=end
+    };
+    let mut found: Vec<RangeInclusive<usize>> = types_made_anew(statements).into_iter().map(wide).collect();
     for (at, pair) in statements.windows(2).enumerate() {
         let [gone, made] = pair else { continue };
         let again = gone.text.replacen(" DROP COLUMN ", " ADD COLUMN ", 1) + " ";
@@ -110,6 +122,91 @@ fn types_made_anew(statements: &[Sql]) -> Vec<RangeInclusive<usize>> {
         }
     }
     found
+}
+
+/// Indexes and checks that only go so that a type can be made anew go, and are made again, in the transaction in which that is, each with
+/// what is said of it. All other indexes of the table are built again in there, too, while nobody can use it, since it is written anew: one
+/// more is no other lock, and nobody finds the table without it. The texts of what was moved.
+pub(super) fn gathered(statements: &mut Vec<Sql>, from: &Schema) -> BTreeSet<String> {
+    let mut moved = BTreeSet::new();
+    let mut kept: Vec<&Id> = from.objects.keys().filter(|id| id.is_part_of_a_table()).collect();
+    kept.extend(from.objects.keys().filter(|id| id.kind == ObjectKind::Index));
+    for id in kept {
+        let Some(again) = from.get(id).and_then(|object| Again::of(id, object)) else { continue };
+        let place = |text: &str| statements.iter().position(|sql| sql.text == text);
+        let (Some(gone), Some(made)) = (place(&again.gone), place(&again.made)) else { continue };
+        let ranges = types_made_anew(statements);
+        let mut between = ranges.iter().filter(|range| gone < *range.start() && *range.end() < made);
+        let (Some(range), None) = (between.next(), between.next()) else { continue };
+        let head = format!("ALTER TABLE {} ALTER COLUMN ", id.table_sql());
+        let is_rewritten = |sql: &Sql| sql.text.starts_with(&head) && sql.text.contains(" TYPE ");
+        if !statements.get(range.clone()).is_some_and(|all| all.iter().any(is_rewritten)) {
+            continue;
+        }
+        // From the last to the first, so that places stay what they are.
+        let finished: Vec<usize> =
+            again.then.iter().filter_map(|text| place(text).filter(|at| *at > made)).collect();
+        let said: Vec<Sql> = finished.iter().rev().map(|at| statements.remove(*at)).collect();
+        let mut behind = vec![Sql::plain(again.in_one.1)];
+        statements.remove(made);
+        behind.extend(said.into_iter().rev().filter(|sql| sql.text.starts_with("COMMENT ")));
+        moved.extend(behind.iter().map(|sql| sql.text.clone()));
+        let end = *range.end() + 1;
+        statements.splice(end..end, behind);
+        moved.insert(again.in_one.0.clone());
+        statements.insert(*range.start(), Sql::plain(again.in_one.0));
+        statements.remove(gone);
+    }
+    moved
+}
+
+/// Why a check is not looked at later: for `lint`, and for who reads it.
+const IN_ONE: &str = "-- cutover: allow check-without-not-valid the table is written anew in this transaction, and nobody has it meanwhile";
+
+/// How something goes and is made again as it was, and how both are written in the transaction of something else.
+struct Again {
+    gone: String,
+    made: String,
+    /// What follows: the look at the rows that are there, and what is said of it.
+    then: Vec<String>,
+    in_one: (String, String),
+}
+
+impl Again {
+    fn of(id: &Id, object: &Object) -> Option<Self> {
+        let definition = object.text("definition")?;
+        let (name, table) = (quote_ident(&id.name), id.table_sql());
+        let said = |what: String| {
+            object.text("comment").map(|text| format!("COMMENT ON {what} IS {}", quote_literal(text)))
+        };
+        match id.kind {
+            ObjectKind::Index => {
+                let gone = format!("DROP INDEX CONCURRENTLY {}", id.name_sql());
+                Some(Self {
+                    in_one: (gone.replacen(" CONCURRENTLY", "", 1), definition.to_owned()),
+                    gone,
+                    made: definition.replacen(" INDEX ", " INDEX CONCURRENTLY ", 1),
+                    then: said(format!("INDEX {}", id.name_sql())).into_iter().collect(),
+                })
+            }
+            ObjectKind::Constraint
+                if definition.starts_with("CHECK ") && !definition.ends_with(" NOT VALID") =>
+            {
+                let gone = format!("ALTER TABLE {table} DROP CONSTRAINT {name}");
+                let made = format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}");
+                let look = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}");
+                Some(Self {
+                    in_one: (gone.clone(), format!("{IN_ONE}\n{made}")),
+                    gone,
+                    made: format!("{made} NOT VALID"),
+                    then: std::iter::once(look)
+                        .chain(said(format!("CONSTRAINT {name} ON {table}")))
+                        .collect(),
+                })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Neighbours that change columns of one table become one statement.

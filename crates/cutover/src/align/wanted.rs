@@ -88,8 +88,22 @@ impl Work<'_> {
             (Some(model), Some(_)) if !attributes.is_empty() => self.set(model, attributes, difference),
             (Some(model), Some(there)) if *is_renamed => self.rename(model, there, difference),
             (Some(model), Some(there)) => {
-                self.wanted.objects.remove(there);
+                let gone = self.wanted.objects.remove(there);
                 self.add(model, difference);
+                // An index that becomes a constraint's keeps what is said of it.
+                if let Some(gone) = gone.filter(|_| model.kind == there.kind) {
+                    self.keep_said(model, &gone);
+                }
+            }
+        }
+    }
+
+    /// What was said of something is said of what takes its place, where the models say nothing.
+    fn keep_said(&mut self, id: &Id, gone: &Object) {
+        let Some(object) = self.wanted.objects.get_mut(id) else { return };
+        for name in ["comment", "index comment"] {
+            if let (Some(comment), false) = (gone.attributes.get(name), object.has(name)) {
+                object.attributes.insert(name.into(), comment.clone());
             }
         }
     }
@@ -173,6 +187,8 @@ impl Work<'_> {
             ObjectKind::Rule,
             ObjectKind::Policy,
             ObjectKind::Trigger,
+            ObjectKind::Function,
+            ObjectKind::Procedure,
         ];
         let is_over =
             |(id, object): &(&Id, &Object)| kinds.contains(&id.kind) && object.needs.contains(column);

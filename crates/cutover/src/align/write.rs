@@ -2,11 +2,13 @@
 //! use can bear, and is proven on a throwaway server before anybody gets it. Nothing that is there goes without a word, and nothing
 //! is written to any file here.
 
+use std::collections::BTreeSet;
+
 use cutover_analysis::diff::{Diff, Options, diff, diff_with_renamed_values};
 use cutover_analysis::effects::{ObjectKind, reaches_beyond};
 use cutover_analysis::models::Models;
 use cutover_analysis::schema::{Id, Object, Place, Schema, Sql, Value, hazards};
-use cutover_analysis::sql::{Item, Splitter, quote_ident};
+use cutover_analysis::sql::{Item, Splitter, quote_ident, quote_literal};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -211,9 +213,16 @@ fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[
     }
     forward.statements.extend(given_up);
     forward.statements = fold::fold(forward.statements, from);
-    let as_one = fold::made_anew(&forward.statements);
-    for (at, statement) in forward.statements.iter_mut().enumerate() {
-        // Nobody waits for what others do to other tables.
+    let moved = fold::gathered(&mut forward.statements, from);
+    placed(&mut forward.statements, &moved);
+    forward
+}
+
+/// What is made anew is so in one transaction, with what has joined it, and what takes long is in one of its own: nobody waits for what
+/// others do to other tables.
+fn placed(statements: &mut [Sql], moved: &BTreeSet<String>) {
+    let as_one = fold::made_anew(statements, moved);
+    for (at, statement) in statements.iter_mut().enumerate() {
         let is_long = statement.hazards.contains(&hazards::REWRITE);
         let is_in_one = as_one.iter().any(|range| range.contains(&at));
         let is_behind_one =
@@ -227,7 +236,6 @@ fn statements(from: &Schema, to: &Schema, decided: &Decided<'_>, differences: &[
             statement.place = Place::NewTransaction;
         }
     }
-    forward
 }
 
 /// The statements back: from what was reached to what was there, of which `from` has the new names.
@@ -291,6 +299,11 @@ fn with_given_up(from: &Schema, to: &Schema, differences: &[Difference]) -> (Vec
             Sql::plain(format!("ALTER TABLE {table} DROP CONSTRAINT {name}")).at(Place::NewTransaction),
             Sql::plain(format!("ALTER INDEX {schema_of}.{aside} RENAME TO {name}")),
         ]);
+        // What was said of the one that goes is said of the one that comes, where the models say nothing else.
+        if let Some(comment) = index.text("comment").or_else(|| constraint.text("comment")) {
+            let said = quote_literal(comment);
+            statements.push(Sql::plain(format!("COMMENT ON INDEX {schema_of}.{name} IS {said}")));
+        }
         schema.objects.remove(model);
         schema.objects.insert(there.clone(), constraint.clone());
     }
@@ -458,8 +471,7 @@ pub(super) fn readable(name: &str, files: &[(&str, &str)]) -> Result<Project, Ge
 
 /// What it does, in a few words.
 fn title(differences: &[Difference], renames: &[Rename]) -> String {
-    let tables: std::collections::BTreeSet<&str> =
-        differences.iter().map(|difference| difference.table.as_str()).collect();
+    let tables: BTreeSet<&str> = differences.iter().map(|difference| difference.table.as_str()).collect();
     let is_all = |code: &str| {
         renames.is_empty() && !differences.is_empty() && differences.iter().all(|one| one.code == code)
     };

@@ -301,6 +301,82 @@ async fn types_with_other_values_keep_their_rows() {
     }
 }
 
+/// An index and a check over a type that is made anew go, and are made again, in the transaction in which that is: nobody has the table
+/// without them, and what was said of them is said of the new ones.
+#[tokio::test]
+async fn what_is_over_a_type_that_is_made_anew_is_never_missing() {
+    let rest = [
+        "CREATE TABLE t (e e, n int, CONSTRAINT k CHECK (e <> 'b'))",
+        "CREATE INDEX i ON t (n) WHERE e = 'a'",
+        "CREATE UNIQUE INDEX j ON t (n) WHERE e > 'a'",
+        "COMMENT ON INDEX i IS 'of i'",
+        "COMMENT ON CONSTRAINT k ON t IS 'of k'",
+    ];
+    let there = format!("CREATE TYPE e AS ENUM ('a', 'b', 'c'); {}", rest.join("; "));
+    let model = [&["CREATE TYPE e AS ENUM ('c', 'a', 'b')"][..], &rest].concat();
+    let made = generated(&said(&model), &there, &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    let (before, anew) = made.sql.split_once("ALTER TYPE public.e RENAME TO").unwrap();
+    assert!(
+        !before.contains("CONCURRENTLY") && before.matches("new-transaction").count() <= 1,
+        "{}",
+        made.sql
+    );
+    assert!(!anew.contains("CONCURRENTLY") && !anew.contains("new-transaction"), "{}", made.sql);
+    assert!(
+        !anew.contains("NOT VALID") && made.findings.iter().all(|one| one.code != "check-without-not-valid"),
+        "{made:?}"
+    );
+    let database = applied(&there, "INSERT INTO t VALUES ('a', 1), ('c', 2)", &made).await;
+    let said = "SELECT obj_description('i'::regclass, 'pg_class') || obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'k'";
+    assert_eq!(database.value(said), "of iof k", "{}", made.sql);
+}
+
+/// Where there is more to do, what follows is in transactions of its own as before; what is over two types goes before both.
+#[tokio::test]
+async fn only_what_is_over_the_type_joins_it() {
+    let rest = "CREATE INDEX i ON t (n) WHERE e = 'a' AND f = 'x'; CREATE INDEX o ON u (n)";
+    let there = format!(
+        "CREATE TYPE e AS ENUM ('a', 'b'); CREATE TYPE f AS ENUM ('x', 'y'); CREATE TABLE u (n int, m int);
+         CREATE TABLE t (e e, f f, n int); {rest}"
+    );
+    let model = [
+        "CREATE TYPE e AS ENUM ('b', 'a')",
+        "CREATE TYPE f AS ENUM ('y', 'x')",
+        "CREATE TABLE u (n int, m int)",
+        "CREATE TABLE t (e e, f f, n int)",
+        "CREATE INDEX i ON t (n) WHERE e = 'a' AND f = 'x'",
+        "CREATE INDEX o ON u (n, m)",
+    ];
+    let made = generated(&said(&model), &there, &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    for one in [
+        "DROP INDEX CONCURRENTLY public.i",
+        "CREATE INDEX CONCURRENTLY i ON",
+        "CREATE INDEX CONCURRENTLY o__new",
+    ] {
+        assert!(made.sql.contains(one), "{one}: {}", made.sql);
+    }
+    applied(&there, "INSERT INTO t VALUES ('a', 'x', 1)", &made).await;
+}
+
+/// What was said of an index or a constraint is said of the one that takes its place.
+#[tokio::test]
+async fn comments_go_along() {
+    let there = "CREATE TABLE t (a int, b int, c int CONSTRAINT k CHECK (c > 0), CONSTRAINT u UNIQUE (b)); CREATE INDEX i ON t (a);
+        COMMENT ON INDEX i IS 'of i'; COMMENT ON CONSTRAINT k ON t IS 'of k'; COMMENT ON CONSTRAINT u ON t IS 'of u'";
+    let model = [
+        "CREATE TABLE t (a int, b int, c int CONSTRAINT k CHECK (c > 1))",
+        "CREATE INDEX i ON t (a, b)",
+        "CREATE UNIQUE INDEX u ON t (b)",
+    ];
+    let made = generated(&said(&model), there, &Decisions::default()).await;
+    assert!(is_clean(&made), "{made:?}");
+    let database = applied(there, "", &made).await;
+    let said = "SELECT concat_ws(' ', obj_description('i'::regclass), (SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'k'), obj_description('u'::regclass))";
+    assert_eq!(database.value(said), "of i of k of u", "{}", made.sql);
+}
+
 /// What guards rows is not taken away for a while so that a type can be made anew; who sees which rows is not switched along.
 #[tokio::test]
 async fn what_guards_rows_is_not_changed_along() {

@@ -9,6 +9,7 @@ use super::monitor::{LockLost, Now};
 use crate::adopt::Unadopted;
 use crate::history::HistoryError;
 use crate::plan::existing::AlreadyThere;
+use crate::plan::held::Held;
 use crate::plan::prerequisites::Missing;
 use crate::plan::select::SelectError;
 use crate::plan::twice::CreatedTwice;
@@ -46,6 +47,9 @@ pub enum ApplyError {
     /// Something is created by two pending migrations, or twice by one.
     #[error("{0}\nnothing was done")]
     CreatedTwice(Box<CreatedTwice>),
+    /// Something is built on what pending migrations drop or give another type.
+    #[error("{}\nnothing was done", complaints(.0, "\n\n"))]
+    Held(Vec<Held>),
     /// Applied files were edited or deleted.
     #[error("{}\nnothing was done", complaints(.0, "\n"))]
     ChangedFiles(Vec<String>),

@@ -85,7 +85,8 @@ pub(super) async fn ready(
         let moved = file.terms_moved(&catalog::terms(session).await?);
         refusals.note(if moved.is_empty() { Ok(()) } else { Err(ApplyError::Moved(moved)) });
     }
-    let Foresight { missing, existing, twice, .. } = foresight::foresee(project, built, session).await?;
+    let Foresight { missing, existing, twice, held, .. } =
+        foresight::foresee(project, built, session).await?;
     if !missing.is_empty() {
         refusals.note(Err(ApplyError::Missing(missing)));
     }
@@ -99,6 +100,9 @@ pub(super) async fn ready(
     }
     if let Some(twice) = twice {
         refusals.note(Err(ApplyError::CreatedTwice(Box::new(twice))));
+    }
+    if !held.is_empty() {
+        refusals.note(Err(ApplyError::Held(held)));
     }
     Ok(refusals)
 }

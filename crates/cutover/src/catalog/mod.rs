@@ -6,6 +6,7 @@
 mod context;
 pub mod digest;
 mod introspect;
+mod needing;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use thiserror::Error;
 pub use context::context;
 pub use digest::{TableDigest, digest, digests};
 pub use introspect::{fingerprint, schema};
+pub(crate) use needing::{Needing, needing};
 pub use state::{State, state, terms};
 
 /// Why the catalogue could not be read.
@@ -28,6 +30,9 @@ pub enum CatalogError {
     /// The server refused, or the connection is gone.
     #[error(transparent)]
     Failed(#[from] Failure),
+    /// Something was dropped or changed while it was read, twice in a row.
+    #[error("the schema was changed while it was read ({0})\n  hint: run it again when nobody changes it")]
+    Moved(Failure),
     /// There is no such table as the session sees it.
     #[error("there is no table {0}")]
     NoSuchTable(String),
@@ -49,7 +54,7 @@ impl CatalogError {
     /// The SQLSTATE, where the server gave one.
     pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Failed(failure) => failure.code(),
+            Self::Failed(failure) | Self::Moved(failure) => failure.code(),
             _ => None,
         }
     }

@@ -44,7 +44,7 @@ impl Compatibility {
 }
 
 fn creates_only(step: &Step, does: &Does) -> bool {
-    Does::changes(step).is_empty() && does.keeps_all() && step.writes.is_empty() && step.opaque.is_none()
+    step.alters.is_empty() && does.keeps_all() && step.writes.is_empty() && step.opaque.is_none()
 }
 
 fn notices(step: &Step, does: &Does) -> Vec<String> {
@@ -52,8 +52,7 @@ fn notices(step: &Step, does: &Does) -> Vec<String> {
     let mut each = |verb: &str, objects: &[String]| {
         words.extend(objects.iter().map(|object| format!("{verb} {object}")));
     };
-    let changes: Vec<String> = Does::changes(step).into_iter().map(str::to_owned).collect();
-    each("changes", &changes);
+    each("changes", &step.alters);
     each("renames", &does.renames);
     each("drops", &does.drops);
     each("drops and makes again", &does.replaces);

@@ -285,7 +285,7 @@ pub(super) fn migrations(
             statements: step.statements,
             creates: does.creates.clone(),
             parts: does.parts.clone(),
-            alters: Does::changes(step).into_iter().map(str::to_owned).collect(),
+            alters: step.alters.clone(),
             drops: does.drops.clone(),
             renames: does.renames.clone(),
             replaces: does.replaces.clone(),

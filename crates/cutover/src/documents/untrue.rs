@@ -32,7 +32,7 @@ async fn a_rename_is_told_as_one_and_what_is_there_for_a_while_not_at_all() {
     assert_eq!(second["Creates"], "column users.age");
     assert_eq!(
         second["Changes of what was there"],
-        "renames table tags to labels, column users.fullname to users.full_name"
+        "renames table tags to labels, column users.fullname to full_name"
     );
     assert!(
         summary.contains("### `labels`\n\nCreated by `0001` as `tags`. Renamed from `tags` by `0002`."),

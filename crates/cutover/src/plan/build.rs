@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use cutover_analysis::effects::{Context, ObjectKind, ObjectRef};
 
+use super::does::Does;
 use super::graph;
 use super::select::{self, SelectError, Selection, Standing};
 use super::{DownSummary, FORMAT_VERSION, Plan, StageSummary, Step, StepState, Target, failures, label};
@@ -13,7 +14,7 @@ use crate::history::records::History;
 use crate::history::schema::Found;
 use crate::migration::{Migration, MigrationKind};
 use crate::project::{Project, Stage};
-use crate::script::{Script, ScriptError, Texts};
+use crate::script::{Made, Script, ScriptError, Texts};
 
 /// A plan and what stands behind it.
 #[derive(Debug)]
@@ -220,13 +221,14 @@ fn step(
     let earlier = |unit| failures::earlier(history, &migration.id, script, unit);
     let unread = Script::default();
     let script = script.unwrap_or(&unread);
-    let made = script.made();
-    let (parts, creates): (Vec<&ObjectRef>, Vec<&ObjectRef>) =
-        script.creates.iter().partition(|object| made.has_whole_of(object));
-    let elsewhere = |object: &&ObjectRef| !made.has(object) && !made.has_whole_of(object);
-    let alters: Vec<&ObjectRef> = script.alters.iter().filter(elsewhere).collect();
-    let writes: Vec<&ObjectRef> = script.writes.iter().filter(elsewhere).collect();
-    let references: Vec<&ObjectRef> = script.refers.iter().filter(elsewhere).collect();
+    let Does { mut creates, parts, mut drops, renames, replaces, own, .. } = Does::of(script);
+    creates.extend(replaces.iter().cloned());
+    drops.extend(replaces);
+    let own = Made::of(&own);
+    let elsewhere = |objects: &[ObjectRef]| {
+        let is_elsewhere = |object: &&ObjectRef| !own.has(object) && !own.has_whole_of(object);
+        names(&objects.iter().filter(is_elsewhere).collect::<Vec<_>>())
+    };
     Step {
         migration: migration.id.clone(),
         name: migration.name.clone(),
@@ -237,12 +239,13 @@ fn step(
         bytes: migration.checksums.bytes,
         statements: script.statements,
         units: script.unit_summaries(earlier),
-        creates: names(&creates),
-        parts: names(&parts),
-        alters: names(&alters),
-        references: names(&references),
-        writes: names(&writes),
-        drops: script.drops.iter().map(ToString::to_string).collect(),
+        alters: elsewhere(&script.alters),
+        references: elsewhere(&script.refers),
+        writes: elsewhere(&script.writes),
+        creates,
+        parts,
+        drops,
+        renames,
         opaque: script.opaque.clone(),
         needs: Vec::new(),
         conflicts: Vec::new(),

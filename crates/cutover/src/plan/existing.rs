@@ -220,7 +220,7 @@ fn is_in_a_schema(kind: ObjectKind) -> bool {
 }
 
 /// Whether anything may be gone, or names may mean something else, behind a script of which all code is read.
-fn is_uncertain(script: &Script) -> bool {
+pub(super) fn is_uncertain(script: &Script) -> bool {
     let extension = script.drops.iter().any(|object| object.kind == ObjectKind::Extension);
     script.sets_search_path || extension
 }

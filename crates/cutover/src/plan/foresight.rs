@@ -1,5 +1,5 @@
 //! What the database says against pending migrations before the first of them runs: objects that they need and nobody
-//! provides, and objects that they create although they are there, or twice. What code of the database may change in between is not
+//! provides, objects that they create although they are there, or twice, and what is built on what they take. What code of the database may change in between is not
 //! certain, and is not said to be.
 
 use cutover_postgres::session::{Failure, Session};
@@ -8,6 +8,7 @@ use super::build::Built;
 use super::code::Code;
 use super::existing::{self, AlreadyThere};
 use super::ground::Ground;
+use super::held::{self, Held};
 use super::prerequisites::{self, Missing};
 use super::twice::{self, CreatedTwice};
 use crate::project::Project;
@@ -21,6 +22,8 @@ pub struct Foresight {
     pub existing: Option<AlreadyThere>,
     /// What they create twice.
     pub twice: Option<CreatedTwice>,
+    /// What they drop or give another type although something is built on it.
+    pub held: Vec<Held>,
     /// Why something that looked like one of these is not named, where that is so.
     pub unsure: Option<String>,
 }
@@ -33,32 +36,39 @@ pub async fn foresee(project: &Project, built: &Built, session: &mut Session) ->
     let ground = Ground::ask(built, session).await?;
     let missing = prerequisites::missing(project, built, &ground, session).await?;
     let existing = existing::look(built, &ground, session).await?;
+    let held = held::held(project, built, &ground, session).await?;
     let twice = twice::find(built, &ground);
-    if missing.is_empty() && !existing.any() && !twice.any() {
+    if missing.is_empty() && !existing.any() && !twice.any() && held.is_empty() {
         return Ok(Foresight::default());
     }
     let code = Code::of_database(session).await?;
     let limit = first_to_run_code(built, code.clone());
-    let looked_like = missing.len();
-    let missing: Vec<Missing> =
-        missing.into_iter().filter(|(index, _)| *index < limit).map(|(_, missing)| missing).collect();
+    let looked_like = missing.len() + held.len();
+    let missing: Vec<Missing> = before(limit, missing);
+    let held: Vec<Held> = before(limit, held);
     let (any_existing, any_twice) = (existing.any(), twice.any());
     let twice = twice.before(project, limit, |new| existing.has(new));
     let existing = existing.before(project, built, limit);
-    let unsure = missing.len() < looked_like
+    let unsure = missing.len() + held.len() < looked_like
         || any_existing && existing.is_none()
         || any_twice && twice.is_none() && existing.is_none();
     Ok(Foresight {
         unsure: unsure.then(|| {
             format!(
-                "what pending migrations lack, or find there already, is not fully known: {}",
+                "what pending migrations lack, find there already, or find in the way, is not fully known: {}",
                 code.words()
             )
         }),
         missing,
         existing,
         twice,
+        held,
     })
+}
+
+/// What is found of the migrations before one.
+fn before<T>(limit: usize, all: Vec<(usize, T)>) -> Vec<T> {
+    all.into_iter().filter(|(index, _)| *index < limit).map(|(_, one)| one).collect()
 }
 
 /// The place of the first migration that may run code of the database, or of another one, that nobody has read.

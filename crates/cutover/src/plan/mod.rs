@@ -4,6 +4,7 @@
 pub(crate) mod alone;
 pub mod build;
 mod code;
+pub(crate) mod does;
 pub mod existing;
 pub mod failures;
 pub mod file;
@@ -11,6 +12,7 @@ pub mod foresight;
 pub mod graph;
 mod ground;
 pub mod handover;
+pub mod held;
 mod kept;
 pub mod prerequisites;
 pub mod select;
@@ -116,8 +118,11 @@ pub struct Step {
     /// Tables whose rows it writes or empties, as `kind name`. Not those that it creates itself.
     #[serde(default)]
     pub writes: Vec<String>,
-    /// Objects the parser sees dropped.
+    /// Objects the parser sees dropped; not what only has another name.
     pub drops: Vec<String>,
+    /// Objects that get another name, or are put into another schema, as `kind name to name`: `column orders.note to remark`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renames: Vec<String>,
     /// Why the effects are not fully known, where they are not.
     pub opaque: Option<String>,
     /// Migrations it needs, in their order. One that comes later is needed too late.

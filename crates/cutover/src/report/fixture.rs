@@ -42,6 +42,7 @@ pub(super) fn step(version: &str, name: &str, stage: Option<&str>, creates: &[&s
         references: Vec::new(),
         writes: Vec::new(),
         drops: Vec::new(),
+        renames: Vec::new(),
         opaque: None,
         needs: Vec::new(),
         conflicts: Vec::new(),
@@ -507,6 +508,7 @@ fn hostile_plan() -> Plan {
         (step.name, step.path) = (bad(), format!("{HOSTILE}/{}", step.path));
         step.stage = step.stage.as_ref().map(|stage| format!("{stage}{HOSTILE}"));
         (step.creates, step.alters, step.drops) = (vec![bad(), bad()], vec![bad()], vec![bad()]);
+        step.renames = vec![bad()];
         (step.claims.source, step.claims.task, step.opaque) = (Some(bad()), Some(bad()), Some(bad()));
         step.claims.requires = vec![bad()];
         step.notes = vec![bad()];

@@ -99,7 +99,7 @@ fn every_object_has_the_fields_that_the_page_lists() {
     (step.needs, step.conflicts) = (vec![dependency.clone()], vec![dependency.clone()]);
     (step.locks, step.work) = (vec![lock.clone()], vec![work.clone()]);
     (step.late, step.more_locks) = (vec![String::new()], vec![String::new()]);
-    step.unseen = vec![String::new()];
+    (step.unseen, step.renames) = (vec![String::new()], vec![String::new()]);
     let finding = finding();
     step.findings = vec![finding.clone()];
     let statement = PlannedStatement {

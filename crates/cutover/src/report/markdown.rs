@@ -210,10 +210,10 @@ fn contents(out: &mut String, digest: &Digest<'_>) {
     put!(out, "\n## What each migration does\n");
     put!(
         out,
-        "| Version | Creates | Alters | References | Writes | Drops | Source | Task |\n|---|---|---|---|---|---|---|---|"
+        "| Version | Creates | Alters | References | Writes | Renames | Drops | Source | Task |\n|---|---|---|---|---|---|---|---|---|"
     );
     for (view, step) in known {
-        let Objects { creates, parts, alters, references, writes, drops, claimed } = objects(step);
+        let Objects { creates, parts, alters, references, writes, drops, renames, claimed } = objects(step);
         let parts = match parts_in_words(parts) {
             none if none.is_empty() => none,
             words => format!(" with {words}"),
@@ -226,13 +226,14 @@ fn contents(out: &mut String, digest: &Digest<'_>) {
         let opaque = step.opaque.as_ref().map(|why| format!(" not fully known: {}", code(why)));
         put!(
             out,
-            "| {} | {}{parts}{claimed}{} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {}{parts}{claimed}{} | {} | {} | {} | {} | {} | {} | {} |",
             code(&view.label()),
             codes(creates),
             opaque.unwrap_or_default(),
             codes(alters),
             codes(references),
             codes(writes),
+            codes(renames),
             codes(drops),
             step.claims.source.as_deref().map(code).unwrap_or_default(),
             step.claims.task.as_deref().map(prose).unwrap_or_default(),

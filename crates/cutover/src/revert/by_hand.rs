@@ -12,6 +12,7 @@ use cutover_analysis::sql::quote_literal;
 use super::RevertError;
 use super::losses::{Found, Losses, holds_sql};
 use super::rehearse::Way;
+use crate::catalog::needing;
 
 /// Something that is there: where PostgreSQL keeps it, and what it is called.
 struct There {
@@ -179,16 +180,22 @@ impl Losses {
         for change in &way.changes {
             let is_typed = matches!(&change.what, What::Altered { attributes } if attributes.iter().any(|one| one.name == "type"));
             let id = &change.object;
-            let only_views = match id.kind {
-                ObjectKind::Column if is_typed => true,
-                ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Column
-                    if change.what == What::Dropped =>
-                {
-                    false
-                }
-                _ => continue,
+            let is_gone = change.what == What::Dropped;
+            let is_taken = match id.kind {
+                ObjectKind::Column => is_typed || is_gone,
+                ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView => is_gone,
+                _ => false,
             };
-            for (needs, name) in self.needing(id, only_views).await? {
+            if !is_taken {
+                continue;
+            }
+            let column = if id.kind == ObjectKind::Column { id.name.to_string() } else { String::new() };
+            let asked = [(id.table_sql(), column)];
+            for one in needing(&mut self.session, &asked).await? {
+                if is_typed && !one.holds_types() {
+                    continue;
+                }
+                let (needs, name) = (one.id, one.whole);
                 let is_made = |known: &Id| {
                     known.kind.family() == needs.kind.family()
                         && known.name == needs.name
@@ -207,32 +214,6 @@ impl Losses {
             }
         }
         Ok(found.into_iter().collect())
-    }
-
-    /// What needs a relation or a column and does not go with it, each with the name of the relation or function that it is of.
-    async fn needing(&mut self, id: &Id, only_views: bool) -> Result<Vec<(Id, String)>, RevertError> {
-        let table = quote_literal(&id.table_sql());
-        let column = match id.kind {
-            ObjectKind::Column => format!(
-                "(SELECT attnum FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass({table}) AND attname = {} AND NOT attisdropped)",
-                quote_literal(&id.name)
-            ),
-            _ => "0".to_owned(),
-        };
-        let sql = NEEDING.replace("{table}", &table).replace("{column}", &column);
-        let rows = self.session.query_text(&sql).await?.rows;
-        let all = rows.into_iter().filter_map(|row| {
-            let mut fields = row.into_iter();
-            let mut next = || fields.next().flatten();
-            let (kind, schema, of, name) = (by_word(&next()?)?, next()?, next()?, next());
-            let needs = match name {
-                Some(name) => Id::part(kind, schema, of.clone(), name),
-                None => Id::new(kind, schema, of.clone()),
-            };
-            let is_view = matches!(kind, ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Rule);
-            (is_view || !only_views).then_some((needs, of))
-        });
-        Ok(all.collect())
     }
 
     /// Columns elsewhere whose values have a column or an attribute within them that goes.
@@ -270,36 +251,6 @@ impl Losses {
         Ok(())
     }
 }
-
-/// What needs a relation, or a column of it, and is not dropped with it: kind, schema, relation or function, name within it.
-const NEEDING: &str = "
-WITH it AS (
-    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AS class, pg_catalog.to_regclass({table})::pg_catalog.oid AS oid, {column} AS part
-    UNION ALL
-    SELECT 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, t.oid, 0 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_type t ON t.oid = c.reltype OR t.typelem = c.reltype
-     WHERE c.oid = pg_catalog.to_regclass({table}) AND {column} = 0),
-needing AS (
-    SELECT d.classid, d.objid, d.objsubid FROM it JOIN pg_catalog.pg_depend d ON d.refclassid = it.class AND d.refobjid = it.oid AND (it.part = 0 OR d.refobjsubid = it.part)
-     WHERE d.deptype = 'n'),
-relations AS (
-    SELECT c.oid, n.nspname::text, c.relname::text, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END AS kind
-      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.oid <> pg_catalog.to_regclass({table}) AND n.nspname <> 'pg_toast')
-SELECT DISTINCT CASE w.ev_type WHEN '1' THEN r.kind ELSE 'rule' END, r.nspname, r.relname, CASE WHEN w.ev_type <> '1' THEN w.rulename::text END
-  FROM needing JOIN pg_catalog.pg_rewrite w ON classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = objid JOIN relations r ON r.oid = w.ev_class
-UNION ALL
-SELECT DISTINCT 'constraint', r.nspname, r.relname, k.conname::text
-  FROM needing JOIN pg_catalog.pg_constraint k ON classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = objid JOIN relations r ON r.oid = k.conrelid
-UNION ALL
-SELECT DISTINCT 'policy', r.nspname, r.relname, p.polname::text
-  FROM needing JOIN pg_catalog.pg_policy p ON classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND p.oid = objid JOIN relations r ON r.oid = p.polrelid
-UNION ALL
-SELECT DISTINCT 'column', r.nspname, r.relname, a.attname::text
-  FROM needing JOIN relations r ON classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND r.oid = objid
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = objsubid WHERE objsubid > 0
-UNION ALL
-SELECT DISTINCT 'function', n.nspname::text, p.proname::text, NULL
-  FROM needing JOIN pg_catalog.pg_proc p ON classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = objid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace";
 
 /// All that can be dropped by name.
 const NAMED: &str = concat!(

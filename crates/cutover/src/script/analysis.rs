@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use cutover_analysis::effects::{
-    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, SmolStr, Spent,
+    self, Check, Context, Control, Effects, ObjectKind, ObjectRef, Retry, Setting, SmolStr, Spent, Taking,
     TransactionRule, implied,
 };
 use cutover_analysis::lint;
@@ -17,7 +17,8 @@ use rustc_hash::FxBuildHasher;
 use super::items::Numbering;
 use super::reading::{Facts, Reading, first_words};
 use super::{
-    KEPT_IN_MEMORY, Need, New, Outside, Script, ScriptError, Unit, control, own_schema, schemas_agree,
+    Change, KEPT_IN_MEMORY, Need, New, Outside, Script, ScriptError, Take, Unit, Until, control, own_schema,
+    schemas_agree,
 };
 use crate::hazard;
 use crate::migration::Migration;
@@ -296,35 +297,61 @@ impl<'a> Analysis<'a> {
         self.list(&effects);
         self.script.vertex.add(&effects, statement.line);
         let before = (!self.script.unread, self.script.news.len());
+        let until = self.until();
+        let takes = self.certain_takes(&mut effects);
         self.note_new(&effects, statement);
         self.script.sets_search_path |= effects.sets_search_path;
         self.script.session_state |=
             effects.session_state || effects.opaque.is_some() || effects.sets_search_path;
-        if let Some(why) = effects.opaque {
+        if let Some(why) = effects.opaque.take() {
             self.script.opaque.get_or_insert(format!("line {}: {why}", statement.line));
         }
-        for reference in effects.references {
+        for reference in std::mem::take(&mut effects.references) {
             self.need(reference, statement, before);
         }
-        for object in effects.chosen {
-            self.created.entry(object.name.clone()).or_default().push(object);
-        }
-        for object in effects.creates {
+        self.mention_all(effects);
+        let Statement { line, column, .. } = *statement;
+        let (behind, (_, news)) = (self.until(), before);
+        let take = |(object, taking)| Take { object, taking, line, column, before: until, behind, news };
+        self.script.takes.extend(takes.into_iter().map(take));
+    }
+
+    /// What the statement takes, where names mean what they do and nobody has run code that is not read.
+    fn certain_takes(&self, effects: &mut Effects) -> Vec<(ObjectRef, Taking)> {
+        let is_certain = effects.opaque.is_none() && !self.script.unread && !self.script.sets_search_path;
+        if is_certain { std::mem::take(&mut effects.takes) } else { Vec::new() }
+    }
+
+    /// Adds what a statement does to the lists of the file.
+    fn mention_all(&mut self, effects: Effects) {
+        let Effects { creates, chosen, alters, refers, drops, writes, renames, .. } = effects;
+        self.follow(&creates, &drops, renames);
+        for object in creates.iter().chain(&chosen) {
             self.created.entry(object.name.clone()).or_default().push(object.clone());
-            self.mention("creates", object);
         }
-        for object in effects.alters {
-            self.mention("alters", object);
+        let lists = [
+            ("creates", creates),
+            ("alters", alters),
+            ("refers", refers),
+            ("drops", drops),
+            ("writes", writes),
+        ];
+        for (how, objects) in lists {
+            for object in objects {
+                self.mention(how, object);
+            }
         }
-        for object in effects.refers {
-            self.mention("refers", object);
-        }
-        for object in effects.drops {
-            self.mention("drops", object);
-        }
-        for object in effects.writes {
-            self.mention("writes", object);
-        }
+    }
+
+    /// Remembers what comes, goes and is renamed: what a statement drops it drops first.
+    fn follow(&mut self, creates: &[ObjectRef], drops: &[ObjectRef], renames: Vec<(ObjectRef, ObjectRef)>) {
+        let is_old = |object: &&ObjectRef| !renames.iter().any(|(old, _)| old == *object);
+        let is_new = |object: &&ObjectRef| !renames.iter().any(|(_, new)| new == *object);
+        let course = &mut self.script.course;
+        course.extend(drops.iter().filter(is_old).cloned().map(Change::Dropped));
+        let made: Vec<Change> = creates.iter().filter(is_new).cloned().map(Change::Made).collect();
+        course.extend(renames.into_iter().map(|(old, new)| Change::Renamed(old, new)));
+        course.extend(made);
     }
 
     /// A relation that is locked or worked on keeps the name it was met under first: `orders` and `public.orders` are one.
@@ -519,6 +546,12 @@ impl<'a> Analysis<'a> {
         }
     }
 
+    /// How much there is of the lists now.
+    fn until(&self) -> Until {
+        let Script { creates, alters, drops, .. } = &self.script;
+        Until { creates: creates.len(), alters: alters.len(), drops: drops.len() }
+    }
+
     fn mention(&mut self, how: &'static str, object: ObjectRef) {
         if !self.mentioned.insert((how, object.clone())) {
             self.script.drops_again |= how == "drops";
@@ -567,6 +600,9 @@ impl<'a> Analysis<'a> {
         self.show_places(vars);
         self.hide_passwords();
         self.set_owned_aside();
+        if self.script.course.iter().all(|change| matches!(change, Change::Made(_))) {
+            self.script.course = Vec::new();
+        }
         self.script.shrink();
         self.script
     }

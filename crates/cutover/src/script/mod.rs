@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 
-use cutover_analysis::effects::{Context, ObjectKind, ObjectRef, Retry, Spent};
+use cutover_analysis::effects::{Context, ObjectKind, ObjectRef, Retry, Spent, Taking};
 use cutover_analysis::graph::Vertex;
 use cutover_analysis::sql::Splitter;
 
@@ -126,6 +126,44 @@ pub struct New {
     pub must_be_new: bool,
 }
 
+/// Something that is taken from what others may be built on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Take {
+    /// What is dropped, or gets another type.
+    pub(crate) object: ObjectRef,
+    /// Which of the two.
+    pub(crate) taking: Taking,
+    /// Line of the statement in the text as it is sent, counted from 1.
+    pub(crate) line: u32,
+    /// Its column there, in characters, counted from 1.
+    pub(crate) column: u32,
+    /// How much of the lists is of statements before it.
+    pub(crate) before: Until,
+    /// How much, with the statement itself.
+    pub(crate) behind: Until,
+    /// How many of [`Script::news`] are of statements before it.
+    pub(crate) news: usize,
+}
+
+/// How many of [`Script::creates`], [`Script::alters`] and [`Script::drops`] there are up to a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Until {
+    pub(crate) creates: usize,
+    pub(crate) alters: usize,
+    pub(crate) drops: usize,
+}
+
+/// What a statement does to an object's being there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It makes it.
+    Made(ObjectRef),
+    /// It drops it.
+    Dropped(ObjectRef),
+    /// It gives it another name, or puts it into another schema.
+    Renamed(ObjectRef, ObjectRef),
+}
+
 /// What a file does, found without running it.
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
@@ -144,6 +182,8 @@ pub struct Script {
     pub refers: Vec<ObjectRef>,
     /// Objects dropped.
     pub drops: Vec<ObjectRef>,
+    /// What its statements make, drop and rename, in their order; empty where they only make.
+    pub(crate) course: Vec<Change>,
     /// Tables whose rows are written: their triggers run.
     pub writes: Vec<ObjectRef>,
     /// Objects needed that the file does not create itself before.
@@ -151,6 +191,9 @@ pub struct Script {
     /// Relations, types, schemas and extensions that are there once it has run, in the order of its statements; as far as
     /// that can be known from outside, which may end with any extension among them.
     pub news: Vec<New>,
+    /// What it drops without CASCADE, and columns that get another type, by statements before which none runs code that nobody has
+    /// read or sets a search path.
+    pub(crate) takes: Vec<Take>,
     /// It runs code that nobody has read, other than the scripts of the extensions among `news`.
     pub unread: bool,
     /// An object is dropped twice: the second time is not in `drops`.
@@ -357,11 +400,7 @@ impl Script {
 
     /// What the file creates, by name.
     pub fn made(&self) -> Made<'_> {
-        let mut made = Made::default();
-        for object in &self.creates {
-            made.0.entry(object.name.as_str()).or_default().push(object);
-        }
-        made
+        Made::of(&self.creates)
     }
 
     /// Whether the file is in memory, runs in one transaction of at most so many statements, and brings no data to copy.
@@ -387,7 +426,16 @@ pub(crate) fn is_made(made: &ObjectRef, object: &ObjectRef) -> bool {
 #[derive(Debug, Default)]
 pub struct Made<'a>(HashMap<&'a str, Vec<&'a ObjectRef>>);
 
-impl Made<'_> {
+impl<'a> Made<'a> {
+    /// These, by name.
+    pub(crate) fn of(objects: &'a [ObjectRef]) -> Self {
+        let mut made = Self::default();
+        for object in objects {
+            made.0.entry(object.name.as_str()).or_default().push(object);
+        }
+        made
+    }
+
     /// Whether an object of this name is among it.
     pub fn has(&self, object: &ObjectRef) -> bool {
         self.called(&object.name).any(|made| is_made(made, object))

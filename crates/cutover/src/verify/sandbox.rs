@@ -17,6 +17,8 @@ use super::measure::Trouble;
 #[derive(Debug)]
 pub struct SandboxProvider {
     source: Source,
+    /// In the name of each of its scratch databases, and what it holds an advisory lock on as long as it is there.
+    owner: u64,
     state: Mutex<State>,
 }
 
@@ -31,6 +33,8 @@ enum Source {
 struct State {
     /// The server, once it was asked for; or why there is none.
     started: Option<Result<Sandbox, String>>,
+    /// The session on a given server that says by its lock whose scratch databases there are still somebody's.
+    watch: Option<Box<Session>>,
 }
 
 /// An empty database. [`Scratch::finish`] drops it.
@@ -70,12 +74,45 @@ impl SandboxProvider {
     }
 
     fn new(source: Source) -> Self {
-        Self { source, state: Mutex::default() }
+        Self { source, owner: RandomState::new().hash_one(std::process::id()), state: Mutex::default() }
+    }
+
+    /// A given server may serve others at the same time, from other machines too.
+    fn scratch_name(&self) -> String {
+        let one = RandomState::new().hash_one(std::process::id());
+        format!("cutover_scratch_{:016x}_{one:016x}", self.owner)
+    }
+
+    /// Says on a given server that this provider is there, before it makes anything; the first time, what others have left goes.
+    async fn keep_watch(
+        &self,
+        watch: &mut Option<Box<Session>>,
+        options: &ConnectOptions,
+    ) -> Result<(), Trouble> {
+        let lock = format!("SELECT pg_catalog.pg_advisory_lock({})", self.owner.cast_signed());
+        if let Some(session) = watch {
+            if session.query(&lock, &[]).await.is_ok() {
+                return Ok(());
+            }
+            *watch = None;
+        }
+        let mut session = Session::connect(options, &Startup::default()).await?;
+        // It is idle for as long as there is something to look after.
+        session
+            .query(
+                "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'",
+                &[],
+            )
+            .await?;
+        session.query(&lock, &[]).await?;
+        sweep(&mut session).await?;
+        *watch = Some(Box::new(session));
+        Ok(())
     }
 
     /// A copy of a database that this provider has given; nobody may be connected to that one.
     pub(crate) async fn copy(&self, of: &Scratch) -> Result<Scratch, Trouble> {
-        let name = scratch_name();
+        let name = self.scratch_name();
         let text = format!(
             "CREATE DATABASE {} TEMPLATE {} OWNER {}",
             quote_ident(&name),
@@ -97,10 +134,13 @@ impl SandboxProvider {
     /// A new, empty database, if possible on a server of major version `major`.
     pub(crate) async fn database(&self, major: u32) -> Result<Scratch, Trouble> {
         let mut state = self.state.lock().await;
-        let name = scratch_name();
+        let name = self.scratch_name();
         match &self.source {
             Source::None(reason) => Err(Trouble(reason.clone())),
-            Source::Given(options) => given(options, &name).await,
+            Source::Given(options) => {
+                Box::pin(self.keep_watch(&mut state.watch, options)).await?;
+                given(options, &name).await
+            }
             Source::Local(options) => {
                 if state.started.is_none() {
                     state.started = Some(start(options, major).await);
@@ -115,9 +155,29 @@ impl SandboxProvider {
     }
 }
 
-/// A given server may serve others at the same time, from other machines too.
-fn scratch_name() -> String {
-    format!("cutover_scratch_{:016x}", RandomState::new().hash_one(std::process::id()))
+/// Scratch databases of others: those whose owner holds no lock on any database of the server, and that nobody is connected to. An owner
+/// has its lock before its first database is there.
+const NOBODYS: &str = "
+SELECT d.datname::text FROM pg_catalog.pg_database d
+  CROSS JOIN LATERAL (SELECT ('x' || substr(d.datname, 17, 16))::bit(64)::bigint AS key) o
+ WHERE d.datname ~ '^cutover_scratch_[0-9a-f]{16}_[0-9a-f]{16}$' AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1
+                     AND ((l.classid::bigint << 32) | l.objid::bigint) = o.key)";
+
+/// Takes away what killed runs have left.
+async fn sweep(session: &mut Session) -> Result<(), Trouble> {
+    for row in session.query(NOBODYS, &[]).await? {
+        let name: String = row.get(0);
+        // Whoever connects meanwhile keeps it.
+        match session.execute(&format!("DROP DATABASE IF EXISTS {}", quote_ident(&name))).await {
+            Ok(_) => {
+                tracing::info!(database = %name, "a scratch database that a killed run had left is gone");
+            }
+            Err(failure) => tracing::debug!(database = %name, %failure, "left on the server"),
+        }
+    }
+    Ok(())
 }
 
 async fn start(options: &SandboxOptions, major: u32) -> Result<Sandbox, String> {
@@ -194,6 +254,39 @@ mod tests {
         one.finish().await;
         other.finish().await;
         assert!(Session::connect(&gone, &Startup::default()).await.is_err());
+    }
+
+    /// Those of a run that is there stay, also while nobody is connected to them.
+    #[tokio::test]
+    async fn what_a_killed_run_left_is_taken_away_by_the_next_one() {
+        let server = testkit::server().server();
+        let provider = || SandboxProvider::dev_url(server.options("postgres"));
+        let mut session = Session::connect(&server.options("postgres"), &Startup::default()).await.unwrap();
+        let (killed, living) = (provider(), provider());
+        let left = killed.database(15).await.unwrap().options.database;
+        let copied = living.database(15).await.unwrap();
+        let kept = [living.copy(&copied).await.unwrap(), copied];
+        drop(killed);
+        // Its session ends when the server has noticed.
+        for _ in 0..500 {
+            provider().database(15).await.unwrap().finish().await;
+            let there = session.query("SELECT FROM pg_database WHERE datname = $1", &[&left]).await.unwrap();
+            if there.is_empty() {
+                break;
+            }
+        }
+        let there = "SELECT datname::text FROM pg_database WHERE datname = ANY($1)";
+        let names = [vec![left], kept.iter().map(|one| one.options.database.clone()).collect()].concat();
+        let rows = session.query(there, &[&names]).await.unwrap();
+        let mut found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let mut wanted = names[1..].to_vec();
+        found.sort();
+        wanted.sort();
+        assert_eq!(found, wanted);
+        for one in kept {
+            one.finish().await;
+        }
+        session.close().await;
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod detach;
 mod durable;
 mod failed_outside;
 mod foresight;
+mod held;
 mod hygiene;
 mod indexes;
 mod kills;

@@ -6,6 +6,7 @@ mod diff;
 mod digests;
 mod erd;
 mod generated;
+mod moved;
 mod said;
 mod schema;
 mod state;

@@ -180,6 +180,8 @@ pub(in crate::report) struct Objects<'a> {
     /// Tables whose rows it writes.
     pub(in crate::report) writes: &'a [String],
     pub(in crate::report) drops: &'a [String],
+    /// What gets another name.
+    pub(in crate::report) renames: &'a [String],
     pub(in crate::report) claimed: bool,
 }
 
@@ -225,7 +227,7 @@ pub(in crate::report) fn bare(object: &str) -> &str {
 }
 
 pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
-    let lists = [&step.creates, &step.alters, &step.references, &step.writes, &step.drops];
+    let lists = [&step.creates, &step.alters, &step.references, &step.writes, &step.drops, &step.renames];
     let seen = lists.iter().any(|list| !list.is_empty());
     if seen || step.statements > 0 {
         Objects {
@@ -235,6 +237,7 @@ pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
             references: &step.references,
             writes: &step.writes,
             drops: &step.drops,
+            renames: &step.renames,
             claimed: false,
         }
     } else {
@@ -245,6 +248,7 @@ pub(in crate::report) fn objects(step: &Step) -> Objects<'_> {
             references: &[],
             writes: &[],
             drops: &[],
+            renames: &[],
             claimed: true,
         }
     }

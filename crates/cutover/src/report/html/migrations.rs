@@ -67,9 +67,14 @@ fn row(digest: &Digest<'_>, order: usize, step: &StepView<'_>) -> Markup {
 }
 
 fn does(step: &Step, units: &[String]) -> Markup {
-    let Objects { creates, parts, alters, references, writes, drops, claimed } = objects(step);
+    let Objects { creates, parts, alters, references, writes, drops, renames, claimed } = objects(step);
     let parts = parts_in_words(parts);
-    let kinds = [("+", "creates", creates), ("~", "alters", alters), ("−", "drops", drops)];
+    let kinds = [
+        ("+", "creates", creates),
+        ("~", "alters", alters),
+        ("→", "renames", renames),
+        ("−", "drops", drops),
+    ];
     let all =
         || kinds.iter().flat_map(|(sign, verb, names)| names.iter().map(move |name| (sign, verb, name)));
     let named = |names: &[String]| names.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", ");

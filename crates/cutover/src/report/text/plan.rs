@@ -393,7 +393,7 @@ fn row(order: usize, step: &Step, several_roots: bool) -> Vec<Cell> {
 
 /// What the migration creates, with what belongs to it in numbers; what it alters and drops follows in words.
 fn contents(step: &Step) -> String {
-    let Objects { creates, parts, alters, references, writes, drops, claimed } = objects(step);
+    let Objects { creates, parts, alters, references, writes, drops, renames, claimed } = objects(step);
     let mut all = Vec::new();
     let owned = parts_in_words(parts);
     match (creates.is_empty(), owned.is_empty()) {
@@ -402,9 +402,13 @@ fn contents(step: &Step) -> String {
         (true, false) => all.push(owned),
         (true, true) => {}
     }
-    for (verb, objects) in
-        [("alters", alters), ("references", references), ("writes", writes), ("drops", drops)]
-    {
+    for (verb, objects) in [
+        ("alters", alters),
+        ("references", references),
+        ("writes", writes),
+        ("renames", renames),
+        ("drops", drops),
+    ] {
         if !objects.is_empty() {
             let bare: Vec<String> = objects.iter().map(|object| bare(object).to_owned()).collect();
             all.push(format!("{verb} {}", names(&bare)));
