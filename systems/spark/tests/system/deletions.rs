@@ -226,6 +226,41 @@ fn a_search_passes_over_who_is_busy() {
     }
 }
 
+/// A search that passes somebody over because their entry is locked has not taken their preferences: two searches that pass each other over
+/// would each keep what the other writes next.
+#[test]
+fn a_search_takes_nothing_of_whom_it_passes_over() {
+    for max_age in [30, 20] {
+        let spark = Spark::with(2);
+        spark.0.run(&format!(
+            "INSERT INTO user_preferences (user_id, max_age) SELECT id, {max_age} FROM profiles"
+        ));
+        spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 2) n");
+        let searches = |user: u32| {
+            format!(
+                "{}SELECT FROM matching_queue WHERE user_id = test.u({user}) FOR UPDATE; SELECT pg_advisory_xact_lock_shared(78); \
+                 SELECT unified_matching_engine(test.u({user})); SELECT reset_preference_expansion(test.u({user})); \
+                 SELECT queue_join(test.u({user}), '{{\"max_age\": {max_age}}}')",
+                noon(0)
+            )
+        };
+        // Each has their own entry before either searches.
+        let gate = spark.0.hold("SELECT pg_advisory_xact_lock(78)");
+        std::thread::scope(|scope| {
+            let two = [1, 2].map(|user| spark.0.meanwhile(scope, &searches(user)));
+            spark.0.until_waiting(2);
+            gate.lets_go();
+            for one in two {
+                assert!(one.join().unwrap().is_ok_and(|entry| !entry.is_empty()), "{max_age}");
+            }
+        });
+        let busy = spark.0.hold("SELECT FROM matching_queue WHERE user_id = test.u(2) FOR UPDATE");
+        let search = spark.0.hold(&format!("{}SELECT unified_matching_engine(test.u(1))", noon(0)));
+        spark.0.run("SELECT FROM user_preferences WHERE user_id = test.u(2) FOR UPDATE NOWAIT");
+        drop((search, busy));
+    }
+}
+
 /// Preferences that somebody writes for the first time are no row yet that could be passed over: a tick does not wait for them for long.
 #[test]
 fn preferences_that_are_new_hold_up_no_tick() {
