@@ -34,26 +34,35 @@ DECLARE
     v_user uuid;
 BEGIN
     FOR v_user IN SELECT DISTINCT u FROM unnest(p_users) u ORDER BY u LOOP
-        IF v_user = p_writes AND p_wait THEN
-            PERFORM FROM public.profiles WHERE id = v_user FOR NO KEY UPDATE;
-        ELSIF v_user = p_writes THEN
-            PERFORM FROM public.profiles WHERE id = v_user FOR NO KEY UPDATE NOWAIT;
-        ELSIF p_wait THEN
-            PERFORM FROM public.profiles WHERE id = v_user FOR KEY SHARE;
-        ELSE
-            PERFORM FROM public.profiles WHERE id = v_user FOR KEY SHARE NOWAIT;
-        END IF;
+        -- Again where the account was deleted while this waited, and is there anew.
+        FOR v_attempt IN 1..10 LOOP
+            IF v_user = p_writes AND p_wait THEN
+                PERFORM FROM public.profiles WHERE id = v_user FOR NO KEY UPDATE;
+            ELSIF v_user = p_writes THEN
+                PERFORM FROM public.profiles WHERE id = v_user FOR NO KEY UPDATE NOWAIT;
+            ELSIF p_wait THEN
+                PERFORM FROM public.profiles WHERE id = v_user FOR KEY SHARE;
+            ELSE
+                PERFORM FROM public.profiles WHERE id = v_user FOR KEY SHARE NOWAIT;
+            END IF;
+            EXIT WHEN FOUND OR NOT EXISTS (SELECT FROM public.profiles WHERE id = v_user);
+        END LOOP;
     END LOOP;
 END
 $$;
 
--- Without waiting: keeps an account from being deleted and its preferences, which a match puts back, from being changed. False where
--- somebody is at either. Searches ask this last, of whoever else they would take.
+-- Without waiting: keeps an account from being deleted, its entry, and its preferences, which a match puts back, from being changed. False
+-- where somebody is at any of them. Searches ask this last, of whoever else they would take.
 CREATE FUNCTION public.spark_hold(p_user uuid) RETURNS boolean
 LANGUAGE plpgsql COST 1000000 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM FROM public.profiles WHERE id = p_user FOR KEY SHARE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    -- Whose entry somebody has, their preferences are that somebody's to write: two who pass each other over must not keep those.
+    PERFORM FROM public.matching_queue WHERE user_id = p_user FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN false;
     END IF;

@@ -201,6 +201,82 @@ fn no_schedule_waits_for_a_profile() {
     }
 }
 
+/// Whoever is first in the order and busy is passed over by a search, in each tier, and nobody waits for them or gets nothing.
+#[test]
+fn a_search_passes_over_who_is_busy() {
+    for busy in BUSY {
+        for max_age in [30, 20] {
+            let spark = Spark::with(4);
+            spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 4) n");
+            spark.0.run(&format!(
+                "INSERT INTO user_preferences (user_id, max_age) SELECT id, {max_age} FROM profiles;
+                 UPDATE user_preferences SET expanded = true, original_min_age = 18, original_max_age = {max_age}, original_max_distance = 50
+                  WHERE user_id = test.u(1);
+                 UPDATE matching_queue SET fairness_score = fairness_score + 500 WHERE user_id = test.u(1)"
+            ));
+            let holder = spark.0.hold(busy);
+            spark.value(0, "SET statement_timeout = '10s'; SELECT unified_matching_engine(test.u(2))");
+            assert_eq!(
+                spark.states(),
+                "1 queue_waiting, 2 paired, 3 paired, 4 queue_waiting",
+                "{busy} {max_age}"
+            );
+            drop(holder);
+        }
+    }
+}
+
+/// A search that passes somebody over because their entry is locked has not taken their preferences: two searches that pass each other over
+/// would each keep what the other writes next.
+#[test]
+fn a_search_takes_nothing_of_whom_it_passes_over() {
+    for max_age in [30, 20] {
+        let spark = Spark::with(2);
+        spark.0.run(&format!(
+            "INSERT INTO user_preferences (user_id, max_age) SELECT id, {max_age} FROM profiles"
+        ));
+        spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 2) n");
+        let searches = |user: u32| {
+            format!(
+                "{}SELECT FROM matching_queue WHERE user_id = test.u({user}) FOR UPDATE; SELECT pg_advisory_xact_lock_shared(78); \
+                 SELECT unified_matching_engine(test.u({user})); SELECT reset_preference_expansion(test.u({user})); \
+                 SELECT queue_join(test.u({user}), '{{\"max_age\": {max_age}}}')",
+                noon(0)
+            )
+        };
+        // Each has their own entry before either searches.
+        let gate = spark.0.hold("SELECT pg_advisory_xact_lock(78)");
+        std::thread::scope(|scope| {
+            let two = [1, 2].map(|user| spark.0.meanwhile(scope, &searches(user)));
+            spark.0.until_waiting(2);
+            gate.lets_go();
+            for one in two {
+                assert!(one.join().unwrap().is_ok_and(|entry| !entry.is_empty()), "{max_age}");
+            }
+        });
+        let busy = spark.0.hold("SELECT FROM matching_queue WHERE user_id = test.u(2) FOR UPDATE");
+        let search = spark.0.hold(&format!("{}SELECT unified_matching_engine(test.u(1))", noon(0)));
+        spark.0.run("SELECT FROM user_preferences WHERE user_id = test.u(2) FOR UPDATE NOWAIT");
+        drop((search, busy));
+    }
+}
+
+/// Preferences that somebody writes for the first time are no row yet that could be passed over: a tick does not wait for them for long.
+#[test]
+fn preferences_that_are_new_hold_up_no_tick() {
+    let spark = Spark::with(4);
+    spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 4) n");
+    // Nobody is there for 1, whose wishes are to be widened.
+    spark.0.run("INSERT INTO blocked_users VALUES (test.u(1), test.u(2)), (test.u(1), test.u(4))");
+    let holder = spark.0.hold("INSERT INTO user_preferences (user_id) VALUES (test.u(1))");
+    let matched = "SET statement_timeout = '10s'; SELECT matching_orchestrator() -> 'matched'";
+    assert_eq!(spark.value(40_000, matched), "1");
+    assert_eq!(spark.0.value("SELECT count(*) FROM spark_event_log WHERE severity = 'ERROR'"), "0");
+    holder.lets_go();
+    spark.value(40_000, "SELECT matching_orchestrator()");
+    assert_eq!(spark.0.value("SELECT expansion_level FROM matching_queue WHERE user_id = test.u(1)"), "1");
+}
+
 /// The same of the two that end what has lasted too long; preferences are no matter of theirs.
 #[test]
 fn nor_do_the_timeouts() {
