@@ -59,7 +59,7 @@ BEGIN
     SELECT s.scheduler, s.missing INTO v_scheduler, v_missing FROM public.spark_scheduler() s;
     IF v_scheduler IS NULL THEN
         RAISE EXCEPTION '%', v_missing
-            USING ERRCODE = 'SP010', HINT = 'Run "cutover worker" once, or CREATE EXTENSION pg_cron, and call public.setup_schedulers() again.';
+            USING ERRCODE = 'SP010', HINT = 'Run "cutover worker" once, or have pg_cron 1.5 or newer (CREATE EXTENSION pg_cron, ALTER EXTENSION pg_cron UPDATE), and call public.setup_schedulers() again.';
     END IF;
     -- Neither needs to be there when this file is applied.
     FOR v_job IN SELECT * FROM public.spark_schedules() LOOP
