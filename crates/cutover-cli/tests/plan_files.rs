@@ -624,7 +624,7 @@ fn files_are_there_whole_or_as_they_were() {
     place.run(&["apply", "--to", "0001"]).ends_with(0);
     for (name, arguments) in [
         ("plan.json", &["plan", "--out", "plan.json"][..]),
-        ("graph.txt", &["graph", "--out", "graph.txt"]),
+        ("graph.svg", &["graph", "--out", "graph.svg"]),
         ("report.json", &["report", "-o", "report.json"]),
     ] {
         place.run(arguments).ends_with(0);

@@ -1,7 +1,7 @@
--- The way back. Whose wishes are widened just now has their own again before what they were is forgotten. The table is locked first:
--- rows, and then the table, could lock each other out with whoever writes.
+-- The way back. Whose wishes are widened just now has their own again before what they were is forgotten. The tables are locked first:
+-- rows, and then a table, could lock each other out with whoever writes.
 
-LOCK TABLE public.user_preferences IN ACCESS EXCLUSIVE MODE;
+LOCK TABLE public.matching_queue, public.user_preferences IN ACCESS EXCLUSIVE MODE;
 
 SELECT public.spark_put_wishes_back();
 

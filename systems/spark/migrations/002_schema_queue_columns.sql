@@ -51,5 +51,7 @@ BEGIN
         original_min_age = NULL, original_max_age = NULL, original_max_distance = NULL,
         expanded = false, expanded_until = NULL
      WHERE expanded;
+    -- Else who waits would not be widened again, once all this is applied again.
+    UPDATE public.matching_queue SET expansion_level = 0 WHERE expansion_level <> 0;
 END
 $$;

@@ -5,7 +5,8 @@ CREATE FUNCTION public.spark_time(p_text text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN p_text::timestamptz;
+    -- No word that means another time whenever it is asked, as 'now' does.
+    RETURN CASE WHEN p_text ~ '^[0-9]' THEN p_text::timestamptz END;
 EXCEPTION WHEN data_exception THEN
     RETURN NULL;
 END
@@ -21,7 +22,8 @@ DECLARE
 BEGIN
     RETURN CASE WHEN NOT p_match.metadata ? 'voting_started_at' THEN NULL
         WHEN v_at BETWEEN p_match.matched_at AND public.spark_now() + interval '1 minute' THEN v_at
-        ELSE p_match.matched_at END;
+        WHEN isfinite(p_match.matched_at) THEN p_match.matched_at
+        ELSE '-infinity' END;
 END
 $$;
 

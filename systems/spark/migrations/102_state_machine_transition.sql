@@ -138,7 +138,9 @@ BEGIN
     PERFORM public.execute_transition(p_user, v_from, v_to, v_data);
     UPDATE public.matching_queue SET status = v_to::text, updated_at = v_now WHERE user_id = p_user;
     PERFORM public.log_event('state_transition', p_user,
-        jsonb_build_object('from_state', v_from, 'to_state', v_to, 'event_data', v_data), 'INFO', 'state_machine_transition');
+        jsonb_build_object('from_state', v_from, 'to_state', v_to, 'event_data', v_data)
+            || CASE WHEN v_data ? 'match_id' THEN jsonb_build_object('match_id', v_data -> 'match_id') ELSE '{}' END,
+        'INFO', 'state_machine_transition');
     RETURN jsonb_build_object('user_id', p_user, 'from_state', v_from, 'to_state', v_to, 'timestamp', v_now);
 END
 $$;

@@ -8,7 +8,7 @@ DECLARE
     v_match public.matches;
     v_partner uuid;
 BEGIN
-    IF p_data ->> 'user_id' !~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$' THEN
+    IF (p_data ->> 'user_id' ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$') IS NOT TRUE THEN
         RAISE EXCEPTION 'user_id must be a uuid, not %', public.spark_shown(p_data ->> 'user_id') USING ERRCODE = 'SP007';
     END IF;
     v_user := p_data ->> 'user_id';

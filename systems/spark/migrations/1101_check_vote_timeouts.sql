@@ -2,7 +2,7 @@
 -- Whoever is being changed waits for the next run.
 
 CREATE FUNCTION public.check_vote_timeouts() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET spark.source = 'scheduler'
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '20ms' SET spark.source = 'scheduler'
 AS $$
 DECLARE
     v_now timestamptz := public.spark_now();

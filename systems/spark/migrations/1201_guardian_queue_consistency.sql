@@ -21,13 +21,14 @@ END
 $$;
 
 CREATE FUNCTION public.guardian_queue_consistency() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET spark.source = 'guardian'
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '20ms' SET spark.source = 'guardian'
 AS $$
 DECLARE
     v_user uuid;
     v_wrong text;
     v_found jsonb := '[]';
     v_entry jsonb;
+    v_cleaned integer := 0;
 BEGIN
     -- Whose match is gone with the partner's account, or by hand, spins on.
     FOR v_user IN
@@ -37,9 +38,10 @@ BEGIN
          ORDER BY q.user_id
     LOOP
         BEGIN
-            IF public.spark_lock_match(v_user, false) IS NULL
-                AND EXISTS (SELECT FROM public.matching_queue WHERE user_id = v_user AND status IN ('paired', 'vote_active'))
-            THEN
+            CONTINUE WHEN public.spark_lock_match(v_user, false) IS NOT NULL;
+            -- As it is behind the lock: one expression would see it as it was before.
+            PERFORM FROM public.matching_queue WHERE user_id = v_user AND status IN ('paired', 'vote_active');
+            IF FOUND THEN
                 PERFORM public.state_machine_transition(v_user, 'partner_disconnected');
                 PERFORM public.log_event('match_gone', v_user, jsonb_build_object('source', 'guardian'), 'INFO', 'guardian_queue_consistency');
             END IF;
@@ -67,9 +69,14 @@ BEGIN
                 'source', 'guardian'),
             'WARNING', 'guardian_queue_consistency');
         FOR v_entry IN SELECT * FROM jsonb_array_elements(v_found) LOOP
-            PERFORM public.queue_remove((v_entry ->> 'user_id')::uuid, 'guardian: ' || (v_entry ->> 'wrong'));
+            BEGIN
+                PERFORM public.queue_remove((v_entry ->> 'user_id')::uuid, 'guardian: ' || (v_entry ->> 'wrong'));
+                v_cleaned := v_cleaned + 1;
+            EXCEPTION WHEN lock_not_available THEN
+                NULL; -- Somebody is at what goes with it.
+            END;
         END LOOP;
     END IF;
-    RETURN jsonb_build_object('cleaned', jsonb_array_length(v_found));
+    RETURN jsonb_build_object('cleaned', v_cleaned);
 END
 $$;

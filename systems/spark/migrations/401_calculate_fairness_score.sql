@@ -20,8 +20,8 @@ BEGIN
     SELECT count(*) INTO v_others
       FROM (SELECT FROM public.matching_queue WHERE user_id <> p_user AND status IN ('spin_active', 'queue_waiting') LIMIT 10) others;
     -- What the user wants by themselves: expansions are not held against them.
-    SELECT (CASE WHEN expanded THEN original_max_age - original_min_age ELSE max_age - min_age END / 50.0
-            + CASE WHEN expanded THEN original_max_distance ELSE max_distance END / 200.0) / 2
+    SELECT (least(CASE WHEN expanded THEN original_max_age::bigint - original_min_age ELSE max_age::bigint - min_age END, 100) / 50.0
+            + least(CASE WHEN expanded THEN original_max_distance ELSE max_distance END, 100000) / 200.0) / 2
       INTO v_breadth
       FROM public.user_preferences WHERE user_id = p_user;
     v_breadth := coalesce(v_breadth, ((30 - 18) / 50.0 + 50 / 200.0) / 2);

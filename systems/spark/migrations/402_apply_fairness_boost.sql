@@ -7,7 +7,7 @@ BEGIN
     PERFORM public.spark_lock_profiles(ARRAY[p_user], NULL, true);
     PERFORM public.spark_require_user(p_user);
     -- NaN is above every number.
-    IF p_amount IS NULL OR p_amount <= 0 OR p_amount > 1000 THEN
+    IF p_amount IS NULL OR round(p_amount, 2) <= 0 OR p_amount > 1000 THEN
         RAISE EXCEPTION 'a boost is above 0 and at most 1000, not %', coalesce(p_amount::text, 'NULL') USING ERRCODE = 'SP007';
     END IF;
     UPDATE public.matching_queue

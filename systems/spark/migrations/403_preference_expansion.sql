@@ -26,9 +26,10 @@ BEGIN
         original_min_age = CASE WHEN expanded THEN original_min_age ELSE min_age END,
         original_max_age = CASE WHEN expanded THEN original_max_age ELSE max_age END,
         original_max_distance = CASE WHEN expanded THEN original_max_distance ELSE max_distance END,
-        min_age = least(min_age, greatest(18, min_age - 5 * (v_due - v_entry.expansion_level))),
-        max_age = greatest(max_age, least(100, max_age + 5 * (v_due - v_entry.expansion_level))),
-        max_distance = max_distance + 50 * (v_due - v_entry.expansion_level),
+        min_age = least(min_age, greatest(18, greatest(min_age, 0) - 5 * (v_due - v_entry.expansion_level))),
+        max_age = greatest(max_age, least(100, least(max_age, 100) + 5 * (v_due - v_entry.expansion_level))),
+        -- A hundred thousand is further than anybody is away; who wants more has it already.
+        max_distance = greatest(max_distance, least(max_distance, 100000) + 50 * (v_due - v_entry.expansion_level)),
         expanded = true,
         expanded_until = v_now + interval '5 minutes',
         updated_at = v_now

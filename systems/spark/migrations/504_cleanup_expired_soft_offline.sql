@@ -1,7 +1,7 @@
 -- Schedule cleanup-soft-offline: ends graces, and takes entries away 5 minutes later. Whoever is being changed waits for the next run.
 
 CREATE FUNCTION public.cleanup_expired_soft_offline() RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET spark.source = 'scheduler'
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '20ms' SET spark.source = 'scheduler'
 AS $$
 DECLARE
     v_now timestamptz := public.spark_now();

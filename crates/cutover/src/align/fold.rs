@@ -160,8 +160,12 @@ pub(super) fn gathered(statements: &mut Vec<Sql>, from: &Schema) -> BTreeSet<Str
     moved
 }
 
-/// Why a check is not looked at later: for `lint`, and for who reads it.
-const IN_ONE: &str = "-- cutover: allow check-without-not-valid the table is written anew in this transaction, and nobody has it meanwhile";
+/// Why a check is not looked at later, and an index not built beside: for `lint`, which would write them so, and for who reads it.
+fn in_one(rule: &str) -> String {
+    format!(
+        "-- cutover: allow {rule} the table is written anew in this transaction, and nobody has it meanwhile"
+    )
+}
 
 /// How something goes and is made again as it was, and how both are written in the transaction of something else.
 struct Again {
@@ -183,7 +187,10 @@ impl Again {
             ObjectKind::Index => {
                 let gone = format!("DROP INDEX CONCURRENTLY {}", id.name_sql());
                 Some(Self {
-                    in_one: (gone.replacen(" CONCURRENTLY", "", 1), definition.to_owned()),
+                    in_one: (
+                        gone.replacen(" CONCURRENTLY", "", 1),
+                        format!("{}\n{definition}", in_one("create-index-blocks-writes")),
+                    ),
                     gone,
                     made: definition.replacen(" INDEX ", " INDEX CONCURRENTLY ", 1),
                     then: said(format!("INDEX {}", id.name_sql())).into_iter().collect(),
@@ -196,7 +203,7 @@ impl Again {
                 let made = format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}");
                 let look = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}");
                 Some(Self {
-                    in_one: (gone.clone(), format!("{IN_ONE}\n{made}")),
+                    in_one: (gone.clone(), format!("{}\n{made}", in_one("check-without-not-valid"))),
                     gone,
                     made: format!("{made} NOT VALID"),
                     then: std::iter::once(look)

@@ -332,6 +332,17 @@ async fn what_is_over_a_type_that_is_made_anew_is_never_missing() {
     assert_eq!(database.value(said), "of iof k", "{}", made.sql);
 }
 
+/// Also where nothing is behind it.
+#[tokio::test]
+async fn one_index_over_a_type_that_is_made_anew_is_never_missing() {
+    let rest = ["CREATE TABLE t (e e NOT NULL, n int NOT NULL)", "CREATE INDEX c ON t (n) WHERE e = 'a'"];
+    let there = format!("CREATE TYPE e AS ENUM ('a', 'b', 'c'); {}", rest.join("; "));
+    let model = [&["CREATE TYPE e AS ENUM ('c', 'a', 'b')"][..], &rest].concat();
+    let made = generated(&said(&model), &there, &Decisions::default()).await;
+    assert!(is_clean(&made) && !made.sql.contains("CONCURRENTLY"), "{made:?}");
+    applied(&there, "INSERT INTO t VALUES ('a', 1), ('c', 2)", &made).await;
+}
+
 /// Where there is more to do, what follows is in transactions of its own as before; what is over two types goes before both.
 #[tokio::test]
 async fn only_what_is_over_the_type_joins_it() {

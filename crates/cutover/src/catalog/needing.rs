@@ -52,7 +52,11 @@ pub(crate) async fn needing(
 /// too: a policy or a trigger over it does not go with it.
 const NEEDING: &str = "
 WITH asked AS (
-    SELECT n, pg_catalog.to_regclass(name)::pg_catalog.oid AS oid, nullif(part, '') AS part
+    -- A schema that the role may not use is no error here.
+    SELECT n, CASE WHEN pg_catalog.cardinality(pg_catalog.parse_ident(name)) = 1 THEN pg_catalog.to_regclass(name)::pg_catalog.oid
+                   ELSE (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+                          WHERE ARRAY[s.nspname::text, c.relname::text] = pg_catalog.parse_ident(name)) END AS oid,
+           nullif(part, '') AS part
       FROM ROWS FROM (unnest($1::text[]), unnest($2::text[])) WITH ORDINALITY AS w (name, part, n)),
 it AS (
     SELECT k.n, 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AS class, k.oid, coalesce(a.attnum, 0) AS part, k.oid AS own

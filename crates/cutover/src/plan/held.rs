@@ -121,8 +121,14 @@ impl<'a> Mentions<'a> {
 
     /// Whether what needs it is as the database has it when the statement runs; what the statement itself drops goes along.
     fn leaves(&self, needing: &Needing, Candidate { index, take }: &Candidate<'_>) -> bool {
-        !self.has_touched(&needing.id.name, *index, &take.behind)
-            && !self.has_moved(&needing.whole, *index, &take.behind)
+        let (name, whole) = (&needing.id.name, &needing.whole);
+        // A constraint, or a column, may have gone along with something else of its table.
+        let stays = if needing.holds_types() {
+            !self.has_moved(whole, *index, &take.behind)
+        } else {
+            !self.has_touched(whole, *index, &take.behind)
+        };
+        stays && !self.has_touched(name, *index, &take.behind)
     }
 }
 
@@ -154,7 +160,7 @@ pub(super) async fn held(
     let mut by: Vec<Vec<String>> = vec![Vec::new(); candidates.len()];
     for one in needing(session, &asked).await? {
         if let (Some(candidate), Some(by)) = (candidates.get(one.of), by.get_mut(one.of))
-            && one.holds_types()
+            && (candidate.take.taking != Taking::Type || one.holds_types())
             && mentions.leaves(&one, candidate)
         {
             by.push(one.id.to_string());

@@ -56,6 +56,35 @@ async fn what_is_built_on_what_goes_is_named_before_the_first_statement() {
     .await;
 }
 
+/// What refers to it from elsewhere, and a column that has its rows; not what may have gone along with something else.
+#[tokio::test]
+async fn keys_and_rows_of_other_tables_are_in_the_way_of_what_goes() {
+    let there = "CREATE TABLE t (a int PRIMARY KEY, b int); CREATE TABLE u (a int REFERENCES t); CREATE TABLE w (x t);";
+    stops(
+        there,
+        &[("V1__a.sql", "DROP TABLE t;")],
+        &["drops table t, and column w.x, constraint u.u_a_fkey are built on it"],
+    )
+    .await;
+    stops(
+        there,
+        &[("V1__a.sql", "ALTER TABLE t DROP a;")],
+        &["drops column t.a, and constraint u.u_a_fkey is built on it"],
+    )
+    .await;
+    for files in [
+        &[("V1__a.sql", "DROP TABLE u, w, t;")][..],
+        &[("V1__a.sql", "ALTER TABLE u DROP a; ALTER TABLE w DROP x;"), ("V2__b.sql", "DROP TABLE t;")],
+        &[("V1__a.sql", "ALTER TABLE u DROP CONSTRAINT u_a_fkey; ALTER TABLE t DROP a;")],
+        &[("V1__a.sql", "DROP TABLE t CASCADE;")],
+        &[("V1__a.sql", "ALTER TABLE t ALTER a TYPE bigint USING a;")],
+    ] {
+        let there =
+            if files[0].1.contains("TYPE") { there.split_once("CREATE TABLE w").unwrap().0 } else { there };
+        stops(there, files, &[]).await;
+    }
+}
+
 /// Functions whose bodies are parsed when they are made, which are there since PostgreSQL 14.
 #[tokio::test]
 async fn a_function_that_is_parsed_when_it_is_made_is_in_the_way() {

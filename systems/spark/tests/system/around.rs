@@ -126,12 +126,31 @@ fn what_comes_after_its_time_is_refused() {
     assert_eq!(spark.states(), "1 paired, 2 paired");
 }
 
+/// Wishes that the base lets through, whatever they are: nobody fails of them, and they do not decide who comes first.
+#[test]
+fn wishes_without_a_limit_are_wishes() {
+    let spark = Spark::with(2);
+    spark.0.run(
+        "INSERT INTO user_preferences (user_id, min_age, max_age, max_distance) VALUES (test.u(1), -2147483648, 2147483647, 2147483647)
+             ON CONFLICT (user_id) DO UPDATE SET min_age = excluded.min_age, max_age = excluded.max_age, max_distance = excluded.max_distance",
+    );
+    spark.value(0, "SELECT queue_join(test.u(1))");
+    assert_eq!(spark.value(0, "SELECT fairness_score > -100000 FROM matching_queue"), "t");
+    for at in [30_000, 60_000] {
+        spark.value(at, "SELECT apply_preference_expansion(test.u(1))");
+    }
+    let widened = "SELECT concat_ws(' ', expanded, min_age, max_age, max_distance) FROM user_preferences WHERE user_id = test.u(1)";
+    assert_eq!(spark.value(60_000, widened), "t -2147483648 2147483647 2147483647");
+    spark.value(60_000, "SELECT queue_join(test.u(2))");
+    assert_eq!(spark.value(60_000, "SELECT matching_orchestrator() ->> 'matched'"), "1");
+}
+
 /// Numbers and times that are none.
 #[test]
 fn what_is_no_number_and_no_time_is_refused_and_stops_nobody() {
     let spark = Spark::with(3);
     spark.value(0, "SELECT queue_join(test.u(1))");
-    for amount in ["'NaN'", "1e9", "-1", "0", "NULL"] {
+    for amount in ["'NaN'", "1e9", "-1", "0", "0.001", "NULL"] {
         spark.refused(&format!("SELECT apply_fairness_boost(test.u(1), {amount}, 'x')"), "SP007");
     }
     let (code, message) =

@@ -68,7 +68,9 @@ fn a_block_ends_the_match_wherever_it_is_seen() {
 /// A time that is none stops nobody, is said once, and ends as others do.
 #[test]
 fn a_vote_that_began_at_no_time_ends_in_time_and_stops_no_other() {
-    for since in ["\"soon\"", "null", "\"infinity\"", "\"2999-01-01\"", "\"-infinity\"", "{\"a\": 1}", "7"] {
+    for since in
+        ["\"soon\"", "null", "\"infinity\"", "\"2999-01-01\"", "\"-infinity\"", "\"now\"", "{\"a\": 1}", "7"]
+    {
         let spark = Spark::with(4);
         spark.value(0, "SELECT count(queue_join(test.u(n))) FROM generate_series(1, 4) n");
         spark.value(0, "SELECT matching_orchestrator()");
@@ -85,6 +87,10 @@ fn a_vote_that_began_at_no_time_ends_in_time_and_stops_no_other() {
         assert_eq!(spark.value(30_000, "SELECT check_vote_timeouts() ->> 'ended'"), "2", "{since}");
         assert_eq!(spark.states(), "", "{since}");
     }
+    // A match that began at no time, neither.
+    let spark = Spark::with_voters();
+    spark.0.run("UPDATE matches SET matched_at = 'infinity'");
+    assert_eq!(spark.value(30_000, "SELECT check_vote_timeouts() ->> 'ended'"), "1");
     // Without the schedule, too.
     let spark = Spark::with_voters();
     spark.0.run("UPDATE matches SET metadata = metadata || '{\"voting_started_at\": null}'");
@@ -111,8 +117,11 @@ fn the_log_names_the_match_and_who_did_it() {
     spark.value(30_000, "SELECT check_vote_timeouts()");
     assert_eq!(spark.count("matches"), "0");
     let named = "SELECT string_agg(DISTINCT event_type, ' ') FROM spark_event_log WHERE match_id IS NULL AND event_data ? 'match_id'";
-    assert_eq!(spark.0.value(named), "match_broken reveal_timeout user_revealed vote_submitted vote_timeout");
-    let unnamed = "SELECT count(*) FROM spark_event_log WHERE NOT event_data ? 'match_id' AND NOT event_data -> 'event_data' ? 'match_id'
+    assert_eq!(
+        spark.0.value(named),
+        "match_broken reveal_timeout state_transition user_revealed vote_submitted vote_timeout"
+    );
+    let unnamed = "SELECT count(*) FROM spark_event_log WHERE NOT event_data ? 'match_id'
                       AND (event_type IN ('match_broken', 'reveal_timeout', 'user_revealed', 'vote_submitted', 'vote_timeout')
                            OR event_data ->> 'from_state' IN ('paired', 'vote_active') OR event_data ->> 'to_state' IN ('paired', 'vote_active'))
                       AND event_type <> 'queue_removed'";

@@ -308,6 +308,16 @@ fn nor_do_the_timeouts() {
         );
         drop(holder);
     }
+    // What goes with a match is not waited for either: a vote, or the log's row, that somebody has locked.
+    for busy in ["SELECT FROM votes FOR UPDATE", "DELETE FROM spark_event_log"] {
+        let spark = Spark::with_voters();
+        spark.value(1_000, "SELECT submit_vote(test.u(1), test.m(), 'yes')");
+        let holder = spark.0.hold(busy);
+        let late = spark.value(30_000, "SET statement_timeout = '10s'; SELECT check_vote_timeouts()");
+        assert_eq!(late, "{\"ended\": 0, \"skipped\": 1}", "{busy}");
+        drop(holder);
+        assert_eq!(spark.value(30_000, "SELECT check_vote_timeouts() ->> 'ended'"), "1");
+    }
 }
 
 /// Four who do whatever they can, two who delete accounts and make them again, and the schedules: no deadlock, and no error that is not

@@ -190,5 +190,11 @@ async fn the_way_back_gives_whoever_waits_their_own_wishes_again() {
         let outlook = Box::pin(revert::look(&project, &database.options(), &request)).await.unwrap();
         applied(&outlook.project, &database.options(), None, &mut |_: &_| {}).await;
         assert_eq!(database.value(&own), "2", "{to}");
+        // Else they would not be widened again, once it is there again.
+        assert_eq!(
+            database.value("SELECT count(*) FROM matching_queue WHERE expansion_level = 0"),
+            "2",
+            "{to}"
+        );
     }
 }
