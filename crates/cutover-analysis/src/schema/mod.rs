@@ -28,9 +28,8 @@ pub use kinds::{Asked, LEFT_OUT, Present, by_word, queries, query_each, words};
 
 /// What people set for a column (`n_distinct` and others), of the row of `pg_attribute` with that alias: SQL, for `concat!`.
 ///
-/// Since the minor releases of November 2026 (15.20 and those of the other majors: their release notes, CVE-2026-6460) the server keeps a
-/// number of its own there, `pg_attver`, by which it tells row types apart. It is another one in each database, and a new
-/// one with each change of the column's type.
+/// Since 15.20 (November 2026; its release notes tell of versions of row types, CVE-2026-6460; seen there) the server keeps a number of its own there, `pg_attver`.
+/// It is another one in each database, and a new one with each change of the column's type.
 #[macro_export]
 macro_rules! column_options {
     ($of:literal) => {
