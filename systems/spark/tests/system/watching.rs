@@ -1,6 +1,6 @@
 //! Numbers of the queue, warnings, balancing, and the guardian.
 
-use crate::support::Spark;
+use crate::support::{Spark, noon};
 
 /// So many men and women who wait since noon.
 fn waiting(men: u32, women: u32) -> Spark {
@@ -146,4 +146,47 @@ fn the_log_keeps_what_is_about_people_and_matches_that_are_gone() {
     assert_eq!(spark.0.value("SELECT count(*) FROM spark_event_log WHERE event_type = 'x' AND user_id IS NULL AND event_data ? 'user_id'"), "1");
     // Who is gone leaves no history behind; a match that is gone does.
     assert_eq!(spark.count("match_history"), "0");
+}
+
+/// Between what the guardian finds and its lock, whoever it is about may have moved on: what it does is about what is there behind the lock.
+#[test]
+fn what_was_put_right_before_the_guardian_came_to_it_is_left_alone() {
+    for (wrong, right) in [
+        ("DELETE FROM matches", "UPDATE matching_queue SET status = 'spin_active'"),
+        (
+            "DELETE FROM matches; UPDATE matching_queue SET status = 'nonsense'",
+            "UPDATE matching_queue SET status = 'spin_active'",
+        ),
+        (
+            "DELETE FROM matches; UPDATE matching_queue SET status = 'spin_active'; UPDATE profiles SET is_online = false",
+            "UPDATE profiles SET is_online = true",
+        ),
+    ] {
+        let spark = Spark::with_a_pair();
+        spark.0.run(&format!("DELETE FROM matching_queue WHERE user_id = test.u(2); {wrong}"));
+        spark.0.run(
+            "ALTER FUNCTION spark_lock_match(uuid, boolean, boolean) SET SCHEMA test;
+             CREATE FUNCTION public.spark_lock_match(p_user uuid, p_wait boolean, p_writes boolean DEFAULT false) RETURNS uuid
+             LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+             BEGIN
+                 PERFORM pg_advisory_xact_lock_shared(84);
+                 RETURN test.spark_lock_match(p_user, p_wait, p_writes);
+             END $$",
+        );
+        let gate = spark.0.hold("SELECT pg_advisory_xact_lock(84)");
+        std::thread::scope(|scope| {
+            let guardian =
+                spark.0.meanwhile(scope, &format!("{}SELECT guardian_queue_consistency()", noon(0)));
+            spark.0.until_waiting(1);
+            spark.0.run(right);
+            gate.lets_go();
+            assert_eq!(guardian.join().unwrap(), Ok("{\"cleaned\": 0}".to_owned()), "{wrong}");
+        });
+        assert_eq!(spark.states(), "1 spin_active", "{wrong}");
+        assert_eq!(
+            spark.0.value("SELECT count(*) FROM spark_event_log WHERE source = 'guardian'"),
+            "0",
+            "{wrong}"
+        );
+    }
 }
