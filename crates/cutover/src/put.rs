@@ -21,8 +21,8 @@ pub fn new(path: &Path, text: &str) -> io::Result<()> {
     put
 }
 
-/// Writes a file in the place of one that may be there, with its rights; one that a link leads to where that is. What is no file (a
-/// pipe, a terminal) is written to.
+/// Writes a file in the place of one that may be there, with its rights; one that a link leads to where that is, or would be. What is
+/// no file (a pipe, a terminal) is written to.
 ///
 /// # Errors
 /// As the file system says; what is there stays then as it is.
@@ -31,7 +31,7 @@ pub fn over(path: &Path, text: &str) -> io::Result<()> {
     if there.as_ref().is_some_and(|there| !there.is_file()) {
         return fs::write(path, text);
     }
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = led_to(path)?;
     let beside = beside(&path);
     let like = there.is_some().then_some(path.as_path());
     let put = whole(&beside, text, like).and_then(|()| fs::rename(&beside, &path));
@@ -39,6 +39,17 @@ pub fn over(path: &Path, text: &str) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     put
+}
+
+/// Where links lead from here, whether anything is there or not.
+fn led_to(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    // As many as Linux follows.
+    for _ in 0..40 {
+        let Ok(to) = fs::read_link(&path) else { return Ok(path) };
+        path = path.parent().unwrap_or(Path::new("")).join(to);
+    }
+    Err(rustix::io::Errno::LOOP.into())
 }
 
 /// Writes a file that is there for nobody yet, to the disk; with the rights of another. Where that fails there is none.
@@ -139,6 +150,27 @@ mod tests {
         over(&file, "four").unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "four");
         assert_eq!(names(folder.path()), ["a.sql", "b.sql"]);
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_written_where_that_is_or_would_be() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("kept")).unwrap();
+        symlink("kept/report.html", at("second")).unwrap();
+        symlink("second", at("first")).unwrap();
+        symlink(at("first"), at("kept/back")).unwrap();
+        for (link, text) in [("first", "made"), ("kept/back", "again")] {
+            over(&at(link), text).unwrap();
+            assert_eq!(fs::read_to_string(at("kept/report.html")).unwrap(), text);
+            assert!(at(link).is_symlink() && at("second").is_symlink());
+        }
+        symlink("round", at("round")).unwrap();
+        assert!(over(&at("round"), "x").is_err() && at("round").is_symlink());
+        symlink("nowhere/x", at("astray")).unwrap();
+        assert!(over(&at("astray"), "x").is_err() && at("astray").is_symlink());
+        assert_eq!(names(&at("kept")), ["back", "report.html"]);
     }
 
     /// A process of its own may write files of a few bytes and no larger ones, as on a disk that is full.
