@@ -294,3 +294,33 @@ fn what_is_not_read_of_a_folder_leaves_open_what_it_may_say() {
         ],
     );
 }
+
+/// What only a block of a file of DDL makes is in the models as anything else, on a server where blocks are run.
+#[test]
+fn what_only_a_block_makes_is_in_the_models() {
+    let place = Place::new();
+    place.write(
+        "models/all.sql",
+        "DO $$ BEGIN CREATE TABLE b (id int PRIMARY KEY, v text NOT NULL); CREATE INDEX b_v ON b (v); END $$;\n",
+    );
+    place.write(
+        "migrations/0001_b.sql",
+        "CREATE TABLE b (id int PRIMARY KEY, v int);\nCREATE TABLE c (n int);\n",
+    );
+    let align = ["align", "models", "--kind", "sql", "--migrations"];
+    let found = place.run(&align).ends_with(1);
+    shows(
+        &found,
+        &[
+            "error[column-type] v: the type: text in the model, integer there",
+            "error[column-null] v: NULL",
+            "warning[index] the index b_v is not there",
+            "warning[table-without-model]",
+            "2 errors, 2 warnings",
+        ],
+    );
+    place.write("migrations/0001_b.sql", "CREATE TABLE a (n int);\n");
+    place.run(&[&align[..], &["--write", "--keep", "table a"]].concat()).ends_with(0);
+    let again = place.run(&[&align[..], &["--keep", "table a"]].concat()).ends_with(0);
+    shows(&again, &["1 table of the models", "nothing is otherwise"]);
+}
