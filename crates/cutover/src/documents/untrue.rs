@@ -44,6 +44,10 @@ async fn a_rename_is_told_as_one_and_what_is_there_for_a_while_not_at_all() {
     assert!(!what.contains("drops") && !what.contains("constraint"), "{what}");
     let guide = testkit::markdown::table(text_of(&made, "README.md"), "## Migrations, in sequence");
     assert_eq!(guide[0]["Purpose"], "What there is. Two tables.");
+    assert_eq!(
+        guide[1]["Purpose"],
+        "creates column users.age; renames table tags to labels, column users.fullname to full_name"
+    );
 }
 
 /// What a command of the guide says is what that command asks for.

@@ -93,7 +93,7 @@ async fn it_is_named_refused_and_never_run_again() {
     assert_eq!(finished(&then), ["0001", "0005"]);
     let text = report::markdown(&then);
     assert!(
-        text.contains("`0005_x.sql`") && !text.contains("0007") && !text.contains("not reached"),
+        text.contains("`0005_x.sql`") && !text.contains("`0007") && !text.contains("not reached"),
         "{text}"
     );
 }

@@ -38,3 +38,16 @@ $$;
 CREATE FUNCTION witness.done_since(bigint) RETURNS bigint LANGUAGE sql AS $$
     SELECT count(DISTINCT job) FROM cutover_worker.run WHERE id > $1 AND outcome = 'done'
 $$;
+-- While somebody holds this lock whoever tells the log of a match waits, without a limit: Spark's own would let them go on.
+CREATE FUNCTION witness.gate() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(83);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER gate AFTER INSERT ON public.spark_event_log FOR EACH ROW WHEN (NEW.match_id IS NOT NULL) EXECUTE FUNCTION witness.gate();
+-- Whether somebody waits there who has made a match that nobody sees yet, and told one of the two of it.
+CREATE FUNCTION witness.is_in_a_match() RETURNS boolean LANGUAGE sql AS $$
+    SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_locks m ON m.pid = l.pid
+                    WHERE l.locktype = 'advisory' AND l.objid = 83 AND NOT l.granted
+                      AND m.relation = 'public.matches'::regclass AND m.mode = 'RowExclusiveLock')
+$$;

@@ -130,12 +130,12 @@ async fn a_killed_server_loses_no_job_and_leaves_no_half_a_match() {
         .execute("SELECT test.people(2); SELECT queue_join(test.u(n)) FROM generate_series(1, 2) n")
         .await
         .unwrap();
-    session.execute("BEGIN; LOCK TABLE spark_event_log IN EXCLUSIVE MODE").await.unwrap();
+    session.execute("BEGIN; SELECT pg_advisory_xact_lock(83)").await.unwrap();
     let workers = ["one", "two"].map(|name| start(&options, settings(name)));
     let mut other = Session::connect(&options, &Startup::default()).await.unwrap();
     until(&mut other, "SELECT bool_and(next_at IS NOT NULL) FROM cutover_worker.lease", "t").await;
     other.execute("SELECT witness.all_due()").await.unwrap();
-    until(&mut other, IN_A_MATCH, "t").await;
+    until(&mut other, "SELECT witness.is_in_a_match()", "t").await;
     testkit::kill_and_restart(&mut server);
     for worker in &workers {
         worker.tells(|event| matches!(event, WorkerEvent::Connected)).await;
@@ -154,11 +154,6 @@ async fn a_killed_server_loses_no_job_and_leaves_no_half_a_match() {
         until(&mut other, sql, answer).await;
     }
 }
-
-/// Who waits there has made a match that nobody sees yet, and told one of the two of it.
-const IN_A_MATCH: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid
-     WHERE l.relation = 'spark_event_log'::regclass AND NOT l.granted AND a.query = 'SELECT public.matching_orchestrator()'
-       AND EXISTS (SELECT FROM pg_locks m WHERE m.pid = a.pid AND m.relation = 'matches'::regclass AND m.mode = 'RowExclusiveLock'))";
 
 async fn until(session: &mut Session, sql: &str, answer: &str) {
     let give_up = std::time::Instant::now() + crate::support::PATIENCE;
