@@ -62,6 +62,9 @@ pub enum Aspect {
     Type,
     /// What stands in parentheses behind a type: a length, a precision.
     Modifier,
+    /// How a column would be made: its length, collation or whether it takes NULL is said and not understood. Unlike what models have no
+    /// words for, it is no free choice: the column is compared in what is known of it, and not made.
+    Making,
     /// Whether a column takes NULL.
     Nullable,
     /// What a column has where nothing is said.

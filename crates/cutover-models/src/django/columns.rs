@@ -161,7 +161,7 @@ impl<'a> Builder<'_, 'a> {
             Flag::Yes => column.not_null = is_key,
             Flag::No => {}
             Flag::Unknown => {
-                column.unstated.insert(Aspect::Nullable);
+                column.unstated.extend([Aspect::Nullable, Aspect::Making]);
                 self.say(given.scope, line, format!("whether {} takes NULL", column.label));
             }
         }

@@ -32,6 +32,11 @@ impl Typed {
         Self::open(sql, Aspect::Type)
     }
 
+    fn not_made(mut self) -> Self {
+        self.unstated.insert(Aspect::Making);
+        self
+    }
+
     fn array(mut self) -> Self {
         if !self.sql.is_empty() {
             self.sql += "[]";
@@ -88,12 +93,12 @@ impl<'a> Builder<'_, 'a> {
                     Some(length) => Typed::plain(&format!("varchar({length})")),
                     None => Typed::plain("varchar"),
                 },
-                Err(()) => Typed::open("varchar", Aspect::Modifier),
+                Err(()) => Typed::open("varchar", Aspect::Modifier).not_made(),
             },
             What::Decimal => match (given.number("max_digits"), given.number("decimal_places")) {
                 (Ok(Some(digits)), Ok(Some(places))) => Typed::plain(&format!("numeric({digits}, {places})")),
                 (Ok(None), Ok(None)) => Typed::plain("numeric"),
-                _ => Typed::open("numeric", Aspect::Modifier),
+                _ => Typed::open("numeric", Aspect::Modifier).not_made(),
             },
             What::Array => self.inner_type(at, given, "base_field", depth).array(),
             What::Generated => self.inner_type(at, given, "output_field", depth),
@@ -113,7 +118,7 @@ impl<'a> Builder<'_, 'a> {
         if matches!(kind.what, What::Text(_) | What::Plain("text")) {
             match given.text("db_collation") {
                 Ok(collation) => typed.collation = collation,
-                Err(()) => drop(typed.unstated.insert(Aspect::Collation)),
+                Err(()) => typed.unstated.extend([Aspect::Collation, Aspect::Making]),
             }
         }
         typed

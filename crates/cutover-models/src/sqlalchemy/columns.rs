@@ -351,7 +351,7 @@ fn of_annotation(
 
 /// What is true or false of a column, and what is open of it where that is not known.
 const FLAGS: &[(&str, &[Aspect])] = &[
-    ("nullable", &[Aspect::Nullable]),
+    ("nullable", &[Aspect::Nullable, Aspect::Making]),
     ("primary_key", &[Aspect::Nullable, Aspect::Identity]),
     ("unique", &[Aspect::Unique]),
     ("index", &[Aspect::Index, Aspect::Unique]),
@@ -464,7 +464,7 @@ fn not_understood(at: At<'_>, said: &Said<'_>, column: &mut Column, table: &mut 
         Some(Collation::Named(name)) => column.collation = Some(name.clone()),
         Some(Collation::Unknown(shown)) => {
             models.unsupported(at.place(), format!("the collation of {}: {shown}", at.label()));
-            column.unstated.insert(Aspect::Collation);
+            column.unstated.extend([Aspect::Collation, Aspect::Making]);
         }
         None => {}
     }

@@ -17,10 +17,11 @@ pub(super) fn compare(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<N
     let Some(there) = at.there.get(&id(ObjectKind::Column)) else {
         let said = (Some(said_of(expected)), None);
         at.differs("column-missing", Some(name), said, place, "the column is not there");
-        let is_known = !at.leaves_column_open(column, Aspect::Type);
-        if is_known {
-            at.about(Subject::of_model(id(ObjectKind::Column)));
-        }
+        let id = id(ObjectKind::Column);
+        at.about(match at.not_known([column]) {
+            None => Subject::of_model(id),
+            Some(columns) => Subject::unknown(id, columns),
+        });
         return;
     };
     let open = |aspect: Aspect| at.leaves_column_open(column, aspect);

@@ -9,6 +9,7 @@ use cutover_analysis::schema::{Id, Object, Schema};
 use super::build::Open;
 use super::model::{AlignedTable, CODES, Difference, NotCompared, Severity, Subject};
 use super::{columns, exact, known, parts};
+use crate::report::format::count;
 
 /// What a comparison says.
 #[derive(Debug, Default)]
@@ -60,6 +61,20 @@ impl At<'_> {
         column.unstated.contains(&aspect)
             || of_column.is_some_and(|open| open.contains(&aspect))
             || self.leaves_open(aspect)
+    }
+
+    /// Those columns that nobody can make from what is said of them.
+    pub(super) fn not_known<'c>(&self, columns: impl IntoIterator<Item = &'c Column>) -> Option<String> {
+        let is_open = |column: &&Column| {
+            self.leaves_column_open(column, Aspect::Type) || column.unstated.contains(&Aspect::Making)
+        };
+        let mut open = columns.into_iter().filter(is_open);
+        let Column { label, place, .. } = open.next()?;
+        let first = format!("{label} ({}:{})", place.path, place.line);
+        Some(match open.count() {
+            0 => first,
+            more => format!("{first} and {}", count(more, "other column", "other columns")),
+        })
     }
 
     /// Adds a difference: what the models say, and what is there.
@@ -166,11 +181,12 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
             });
         }
         at.differs("table-missing", None, (None, None), &at.table.place, "the table is not there");
-        // What is not known of it nobody can make.
-        let is_known = !at.table.columns.iter().any(|column| at.leaves_column_open(column, Aspect::Type));
-        if is_known {
-            at.about(Subject::of_model(at.id.clone()));
-        }
+        let id = at.id.clone();
+        let subject = match at.not_known(&at.table.columns) {
+            None => Subject::of_model(id),
+            Some(columns) => Subject::unknown(id, columns),
+        };
+        at.about(subject);
         return;
     };
     if let Some(comment) = &at.table.comment {

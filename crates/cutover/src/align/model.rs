@@ -116,12 +116,19 @@ pub struct Subject {
     pub attributes: Vec<String>,
     /// It has another name, and is the same.
     pub is_renamed: bool,
+    /// What the models have and nobody can make, as it is not understood, and which columns that are.
+    pub unknown: Option<(Id, String)>,
 }
 
 impl Subject {
     /// Something that only the models have.
     pub(super) fn of_model(id: Id) -> Self {
         Self { model: Some(id), ..Self::default() }
+    }
+
+    /// Something that only the models have and that is not understood.
+    pub(super) fn unknown(id: Id, columns: String) -> Self {
+        Self { unknown: Some((id, columns)), ..Self::default() }
     }
 
     /// Something that only what is there has.

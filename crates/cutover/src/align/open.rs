@@ -47,7 +47,7 @@ fn word(aspect: Aspect) -> Option<&'static str> {
         Aspect::Deferrable => "when constraints are looked at",
         Aspect::Check => "checks",
         Aspect::Index => "indexes",
-        // Those that are there are listed one by one.
-        Aspect::UniqueForm | Aspect::IndexForm | Aspect::IndexPart => return None,
+        // Those that are there, and what is not understood, are listed one by one.
+        Aspect::Making | Aspect::UniqueForm | Aspect::IndexForm | Aspect::IndexPart => return None,
     })
 }

@@ -1,9 +1,9 @@
 //! What of models could not be read is not in no model: nothing is told or dropped for it.
 #![allow(clippy::unwrap_used, reason = "what fails here has failed the test")]
 
-use cutover_analysis::models::Models;
+use cutover_analysis::models::{Aspect, Column, Index, Models};
 
-use super::tests::{aligned, models, place, said, told};
+use super::tests::{SAME, aligned, column, models, not_null, place, said, told};
 use super::write_tests::{dropping, generated, project, sandbox};
 use super::{Alignment, GenerateError, generate};
 
@@ -123,6 +123,47 @@ async fn where_nothing_was_compared_nothing_is_the_same() {
         generate(&models, &project(""), &super::Decisions::default(), &sandbox()).await.unwrap_err();
     assert!(matches!(refused, GenerateError::NotCompared(_)), "{refused}");
     assert!(refused.to_string().contains("nowhere"), "{refused}");
+}
+
+/// A table or a column that is not understood is not made, whatever else needs it; nor is what cannot be without it.
+#[tokio::test]
+async fn what_is_not_understood_is_not_made_for_the_sake_of_something_else() {
+    let decisions = super::Decisions::default();
+    for open in [Aspect::Type, Aspect::Making] {
+        let mut of_a_table = models();
+        of_a_table.tables[0]
+            .columns
+            .push(Column { unstated: [open].into(), ..not_null("own", "varchar", 7) });
+        let made = generated(&of_a_table, "", &decisions).await;
+        assert_eq!(made.sql, "", "{made:?}");
+        let why = "what Model.own (models:7) is to be is not understood";
+        assert!(made.left[0].contains(why) && !made.left[0].contains("it needs"), "{:?}", made.left);
+        assert!(made.left[1].contains(&format!("it needs table parents, and {why}")), "{:?}", made.left);
+
+        // One that nothing else needs goes without the others.
+        let mut of_a_child = models();
+        of_a_child.tables[1]
+            .columns
+            .push(Column { unstated: [open].into(), ..not_null("own", "varchar", 17) });
+        let made = generated(&of_a_child, "", &decisions).await;
+        assert!(made.sql.contains("parents") && !made.sql.contains("children"), "{made:?}");
+
+        // Of a table that is there the rest is made, but for what is over the column.
+        of_a_child.tables[1].indexes.push(Index {
+            name: Some("over".into()),
+            keys: vec!["own".into()],
+            place: place(18),
+            ..Index::default()
+        });
+        of_a_child.tables[1].columns.push(column("more", "integer", 19));
+        let made = generated(&of_a_child, SAME, &decisions).await;
+        assert!(made.sql.contains("more") && !made.sql.contains("own"), "{made:?}");
+        assert!(
+            made.left.len() == 2 && made.left[1].contains("it needs column children.own"),
+            "{:?}",
+            made.left
+        );
+    }
 }
 
 /// What is told is told without what is secret in it, whoever says it.

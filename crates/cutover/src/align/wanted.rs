@@ -1,6 +1,6 @@
 //! What is there as the models want it: the schema that is there with what they say otherwise taken over, and nothing else. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_analysis::effects::ObjectKind;
 use cutover_analysis::schema::{Id, Object, Schema, Value};
@@ -25,8 +25,15 @@ pub(super) fn wanted(
     keep: &[String],
     renamed: &[(String, String)],
 ) -> Wanted {
-    let mut work =
-        Work { expected, wanted: there.clone(), brought: BTreeSet::new(), left: Vec::new(), keep, renamed };
+    let mut work = Work {
+        expected,
+        wanted: there.clone(),
+        brought: BTreeSet::new(),
+        unknown: differences.iter().filter_map(unknown).collect(),
+        left: Vec::new(),
+        keep,
+        renamed,
+    };
     // What goes makes room for what comes under its name, and takes along what is over it.
     for difference in differences {
         if let (None, Some(there)) = (&difference.subject.model, &difference.subject.there) {
@@ -48,6 +55,14 @@ pub(super) fn wanted(
     Wanted { schema: work.wanted, left: work.left }
 }
 
+fn unknown(difference: &Difference) -> Option<(&Id, &str)> {
+    difference.subject.unknown.as_ref().map(|(id, columns)| (id, columns.as_str()))
+}
+
+fn not_understood(columns: &str) -> String {
+    format!("what {columns} is to be is not understood: make it by hand, in a migration of its own")
+}
+
 /// Attributes of a column that change only while nothing is built on it.
 const REWRITES: [&str; 3] = ["type", "collation", "generated"];
 
@@ -56,6 +71,8 @@ struct Work<'a> {
     wanted: Schema,
     /// What of the models is there by now.
     brought: BTreeSet<Id>,
+    /// What of the models is not known well enough to be made: it was built with a type in the place of its own.
+    unknown: BTreeMap<&'a Id, &'a str>,
     left: Vec<String>,
     /// What stays although no model has it.
     keep: &'a [String],
@@ -69,12 +86,14 @@ impl Work<'_> {
     }
 
     fn take_over(&mut self, difference: &Difference) {
-        let Subject { model, there, attributes, is_renamed } = &difference.subject;
+        let Subject { model, there, attributes, is_renamed, .. } = &difference.subject;
+        if let Some((_, columns)) = unknown(difference) {
+            return self.leave(difference, &not_understood(columns));
+        }
         match (model, there) {
             (None, None) => {
                 let why = match difference.code {
                     "column-identity" => "the numbers that are given must go on, which takes thought",
-                    "column-missing" | "table-missing" => "of what type a column is to be is not understood",
                     "table-options" if difference.message.contains(exact::ROW_SECURITY) => {
                         "it opens or closes all rows: write that by hand, with the policies that go with it"
                     }
@@ -253,7 +272,7 @@ impl Work<'_> {
     /// Brings objects of the models, and what they need, where that is not there.
     ///
     /// # Errors
-    /// A table that they need is nowhere.
+    /// A table that they need is nowhere, or not known well enough.
     fn bring(&mut self, mut waiting: Vec<Id>) -> Result<(), String> {
         let mut brought = BTreeSet::new();
         while let Some(next) = waiting.pop() {
@@ -272,6 +291,10 @@ impl Work<'_> {
                 && object.list("values").is_empty()
             {
                 return Err(format!("it needs {next}, whose values are in no model"));
+            }
+            let is_unknown = |id: &Id| self.unknown.get(id).map(|columns| (id.clone(), *columns));
+            if let Some((id, columns)) = object.needs.iter().chain([&next]).find_map(is_unknown) {
+                return Err(format!("it needs {id}, and {}", not_understood(columns)));
             }
             waiting.extend(self.above(object));
             waiting.extend(self.along(&next));

@@ -327,7 +327,7 @@ fn is_partitioned(schema: &Schema, part: &Id) -> bool {
 /// What is replaced by something of another name stays until that is there: nothing is unique by neither in between.
 fn with_replaced(middle: &mut Schema, from: &Schema, differences: &[Difference]) {
     for difference in differences {
-        let Subject { model: Some(model), there: Some(there), attributes, is_renamed: false } =
+        let Subject { model: Some(model), there: Some(there), attributes, is_renamed: false, .. } =
             &difference.subject
         else {
             continue;
