@@ -214,9 +214,12 @@ fn one_table(at: &mut At<'_>, not_compared: &mut Vec<NotCompared>) {
     let more = if at.leaves_open(Aspect::Columns) { Vec::new() } else { more };
     for (name, said) in more {
         let id = column_of(&at.id, ObjectKind::Column, &name);
-        let is_needed = takes_a_value(at.there, &id);
+        let takes_one = takes_a_value(at.there, &id);
+        let is_needed = takes_one && !may_be_filled(at.there, &at.id);
         let what = if is_needed {
             "the column is in no model, and rows of the model cannot be added without it"
+        } else if takes_one {
+            "the column is in no model, and rows of the model can be added only where a trigger of the table fills it"
         } else {
             "the column is in no model"
         };
@@ -238,6 +241,16 @@ pub(super) fn takes_a_value(schema: &Schema, column: &Id) -> bool {
     let needs_one =
         |object: &Object| object.has("not null") && !object.has("identity") && !object.has("generated");
     schema.get(column).is_some_and(needs_one) && schema.get(&default).is_none()
+}
+
+/// Whether a trigger may give a new row what nobody says of it.
+fn may_be_filled(schema: &Schema, table: &Id) -> bool {
+    let is_before_insert = |(id, object): (&Id, &Object)| {
+        let words = object.text("definition").and_then(|definition| definition.split(" ON ").next());
+        id.kind == ObjectKind::Trigger
+            && words.is_some_and(|words| words.contains(" BEFORE ") && words.contains("INSERT"))
+    };
+    schema.parts_of(table).any(is_before_insert)
 }
 
 fn columns_of<'a>(schema: &'a Schema, table: &'a Id) -> impl Iterator<Item = (&'a str, &'a Object)> {

@@ -469,6 +469,17 @@ async fn a_column_that_wants_a_value_and_has_no_model_is_an_error() {
     let found: Vec<_> =
         alignment.differences.iter().map(|one| (one.column.as_deref().unwrap(), one.severity)).collect();
     assert_eq!(found, [("a", Severity::Error), ("b", Severity::Warning), ("c", Severity::Warning)]);
+    // Unless a trigger sees to it, which one that comes behind cannot.
+    for (when, severity) in
+        [("BEFORE INSERT OR UPDATE", Severity::Warning), ("AFTER INSERT", Severity::Error)]
+    {
+        let trigger = format!(
+            "{sql} CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.a := 1; RETURN NEW; END $$;
+             CREATE TRIGGER t {when} ON children FOR EACH ROW EXECUTE FUNCTION f();"
+        );
+        let alignment = aligned(&models(), &trigger).await;
+        assert_eq!(alignment.differences[0].severity, severity, "{when}: {alignment:?}");
+    }
 }
 
 /// A column of a type that is not understood takes that which is there: what else is said of it is compared as it is.
