@@ -42,6 +42,8 @@ pub struct Models {
     /// Where something of a file could not be read at all: what stands there may be any table, or anything of one. It is among
     /// `unsupported` too.
     pub unread: Vec<Place>,
+    /// Where it was read and nothing was made of it, and what it may say.
+    pub unsaid: Vec<(Place, Unsaid)>,
 }
 
 /// Something that is said and not understood.
@@ -56,7 +58,7 @@ pub struct Unsupported {
 /// What a source may leave open: then it is not compared, and is never called equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Aspect {
-    /// Which columns there are: there may be others.
+    /// Which columns there are: there may be others. Of a column, whether there is one.
     Columns,
     /// The type of a column.
     Type,
@@ -299,6 +301,22 @@ impl Models {
     pub fn unread(&mut self, place: Place, what: impl Into<String>) {
         self.unread.push(place.clone());
         self.unsupported(place, what);
+    }
+
+    /// Remarks that there is a table whose name is not understood.
+    pub fn unnamed(&mut self, place: Place, what: impl Into<String>) {
+        self.may_have_any(place.clone());
+        self.unsupported(place, what);
+    }
+
+    /// Remembers that there is a table that may have any name.
+    pub fn may_have_any(&mut self, place: Place) {
+        self.unsaid.push((place, Unsaid { a_table: true, ..Unsaid::default() }));
+    }
+
+    /// Remembers that there may be a table of that name.
+    pub fn may_have(&mut self, place: Place, table: String) {
+        self.unsaid.push((place, Unsaid { more: vec![table], ..Unsaid::default() }));
     }
 
     /// Adds a type with a list of values, once for each name.

@@ -13,6 +13,8 @@ pub struct Unsaid {
     pub more: Vec<String>,
     /// Tables and types that it makes otherwise.
     pub otherwise: Vec<String>,
+    /// It makes a table of a name that is not known.
+    pub a_table: bool,
     /// It may have made anything.
     pub anything: bool,
 }

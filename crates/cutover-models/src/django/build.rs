@@ -93,6 +93,11 @@ fn all<'a>(world: &World<'a>, out: &mut Models) -> Vec<Model<'a>> {
     let is_meant = |class: &ClassRef<'a>| {
         lineage::is_model(world, *class) && !lineage::is_abstract(world, *class) && !is_swapped(world, *class)
     };
+    let is_perhaps =
+        |class: &ClassRef<'_>| class.class.name != "Meta" && lineage::may_be_model(world, *class);
+    for class in world.all_classes().filter(is_perhaps) {
+        may_have(world, class, out);
+    }
     let mut found = Vec::new();
     for class in world.all_classes().filter(is_meant) {
         let place = Place::new(world.path(class.file), class.class.line);
@@ -101,7 +106,7 @@ fn all<'a>(world: &World<'a>, out: &mut Models) -> Vec<Model<'a>> {
         let table = table_of(world, class, &app);
         let state = state_of(world, class, out);
         if table.is_none() && state == State::Table {
-            out.unsupported(place.clone(), format!("the name of the table of {name}: its model is left out"));
+            out.unnamed(place.clone(), format!("the name of the table of {name}: its model is left out"));
         }
         let (schema, table) = split_schema(table.as_deref().unwrap_or_default());
         let members = lineage::members(world, class);
@@ -116,6 +121,22 @@ fn all<'a>(world: &World<'a>, out: &mut Models) -> Vec<Model<'a>> {
         found.push(Model { found: class, app, schema, table, state, members });
     }
     found
+}
+
+/// The table that there is if a class is a model. Nobody is told of it but where there is such a table.
+fn may_have(world: &World<'_>, class: ClassRef<'_>, out: &mut Models) {
+    if world.is_contrib(class.file) || lineage::is_abstract(world, class) {
+        return;
+    }
+    let place = Place::new(world.path(class.file), class.class.line);
+    match table_of(world, class, &app_of(world, class)) {
+        Some(table) => out.may_have(place, split_schema(&table).1),
+        None if class.class.inner("Meta").is_some() => {
+            let what = format!("{}, which may be a model, and what its table is called", class.class.name);
+            out.unnamed(place, what);
+        }
+        None => {}
+    }
 }
 
 /// What `Meta` says of something: nothing where it says nothing, `Some(None)` where that cannot be told.
@@ -283,10 +304,10 @@ impl<'w, 'a> Builder<'w, 'a> {
             if aside::MANAGERS.iter().any(|manager| what.ends_with(manager)) {
                 let tables = ["taggit_tag", "taggit_taggeditem"].map(|table| (None, table.to_owned()));
                 self.out.perhaps.extend(tables);
-            } else {
+            } else if !what.starts_with(lineage::ADDED) {
                 table.unstated.insert(Aspect::Columns);
             }
-            if what.starts_with(lineage::META) {
+            if [lineage::META, lineage::ADDED].iter().any(|of| what.starts_with(of)) {
                 table.unstated.extend(OF_META);
             }
         }

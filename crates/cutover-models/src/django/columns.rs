@@ -54,7 +54,13 @@ impl<'a> Builder<'_, 'a> {
                 let (_, identity) = self.auto_key(model);
                 column.identity = identity;
                 if !model.members.unknown.is_empty() {
-                    column.unstated.extend([Aspect::Identity, Aspect::Default, Aspect::Nullable]);
+                    // Of a base with a table it would be another one, which leads there.
+                    column.unstated.extend([
+                        Aspect::Columns,
+                        Aspect::Identity,
+                        Aspect::Default,
+                        Aspect::Nullable,
+                    ]);
                 }
             }
             From::Parent(parent) => {
@@ -220,6 +226,8 @@ impl<'a> Builder<'_, 'a> {
         let is_whole = match &member.found {
             Found::Foreign(path) => {
                 self.say(scope, line, format!("the type of {label}: {path}"));
+                // Fields of others may make several columns, or none.
+                column.unstated.insert(Aspect::Columns);
                 false
             }
             Found::Own { .. } => {

@@ -106,6 +106,29 @@ pub(super) fn is_model(world: &World<'_>, found: ClassRef<'_>) -> bool {
     is_so
 }
 
+/// Whether nothing shows that a class is a model, and nothing that it is none: of what it is made from something is not among the files.
+pub(super) fn may_be_model(world: &World<'_>, found: ClassRef<'_>) -> bool {
+    !is_model(world, found) && has_unknown_base(world, found, &mut Vec::new())
+}
+
+fn has_unknown_base<'a>(world: &World<'a>, found: ClassRef<'a>, seen: &mut Vec<ClassRef<'a>>) -> bool {
+    if seen.contains(&found) {
+        return false;
+    }
+    seen.push(found);
+    found.class.bases.iter().any(|argument| match base(world, found.file, argument) {
+        Base::Unknown(path) => !is_of_django(&path),
+        Base::Class(above) => has_unknown_base(world, above, seen),
+        Base::Model | Base::Plain => false,
+    })
+}
+
+/// Whether a base is one of Django's that is no model: its models are read with the files, or stand in applications of `django.contrib`.
+fn is_of_django(path: &str) -> bool {
+    let of_an_application = path.starts_with("django.contrib.") && path.contains(".models.");
+    path.starts_with("django.") && !of_an_application || path.starts_with("models.")
+}
+
 fn is_model_at(world: &World<'_>, file: usize, class: &Class) -> bool {
     class.bases.iter().any(|argument| match base(world, file, argument) {
         Base::Model => true,
@@ -127,7 +150,7 @@ fn is_model_at(world: &World<'_>, file: usize, class: &Class) -> bool {
                     _ => false,
                 })
             };
-            has_field() || (is_called_model && class.inner("Meta").is_some())
+            !is_of_django(&path) && has_field() || (is_called_model && class.inner("Meta").is_some())
         }
     })
 }
@@ -342,6 +365,15 @@ fn own_members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
             }
         }
     }
+    // `indexes.extend(…)`, `indexes += …`
+    for statement in class.inner("Meta").map_or(&[][..], |meta| &meta.body) {
+        if let Statement::Bare(value @ (Expression::Call { .. } | Expression::Other(_)), line)
+        | Statement::Put { value, line, .. } = statement
+            && value.shown() != "..."
+        {
+            own.remarks.push((format!("{ADDED} {}: {}", class.name, value.shown()), file, *line));
+        }
+    }
     if let Some(what) = unknown_meta(world, found) {
         let what = format!("{META} {}: {what}, which is not among the files", class.name);
         own.remarks.push((what, file, class.line));
@@ -351,6 +383,8 @@ fn own_members<'a>(world: &World<'a>, found: ClassRef<'a>) -> Members<'a> {
 
 /// How remarks on `Meta` begin.
 pub(super) const META: &str = "Meta of";
+/// How those begin that are about what is added to it behind its lists.
+pub(super) const ADDED: &str = "what is added in Meta of";
 
 /// `name = value` in a class.
 fn assigned<'a>(
@@ -381,7 +415,15 @@ fn assigned<'a>(
             own.fields.push(Member { name, found: kind, arguments, scope, line });
         }
         Some((None, function, _)) if is_suspicious(function) => {
-            own.remarks.push((format!("{}.{target}: {}", class.name, function.shown()), file, line));
+            // One of the files that is made from a known one brings what that brings.
+            let made_from =
+                manager(world, file, function).filter(|known| function.last_name() != Some(known));
+            let made_from = made_from.map(|known| format!(", which is a {known}")).unwrap_or_default();
+            own.remarks.push((
+                format!("{}.{target}: {}{made_from}", class.name, function.shown()),
+                file,
+                line,
+            ));
         }
         // What makes forms and the like of a model stands in no model; what is left may be a field.
         _ if mentions_field(world, file, value, 0) || is_kept_field(world, found, value) => {
@@ -437,6 +479,20 @@ fn is_kept_field<'a>(world: &World<'a>, found: ClassRef<'a>, value: &'a Expressi
         }
         None => name.to_ascii_lowercase().contains("field"),
     }
+}
+
+/// The known manager that a call makes, or that the class which it makes is made from.
+fn manager(world: &World<'_>, file: usize, function: &Expression) -> Option<&'static str> {
+    let mut made = (file, function);
+    for _ in 0..DEEPEST {
+        let last = made.1.last_name()?;
+        if let Some(known) = super::aside::MANAGERS.iter().find(|known| **known == last) {
+            return Some(known);
+        }
+        let Meaning::Class(found) = world.meaning(made.0, made.1.name()?) else { return None };
+        made = (found.file, &found.class.bases.first()?.value);
+    }
+    None
 }
 
 /// Calls that may make columns or tables, and are not known.

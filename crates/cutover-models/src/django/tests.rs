@@ -197,6 +197,11 @@ fn what_calls_and_functions_make_is_named() {
     assert_eq!(lines, [5, 7, 8, 11, 14, 18, 19], "{:?}", models.unsupported);
     let open = |name: &str| table(&models, name).unstated.contains(&Aspect::Columns);
     assert_eq!((open("shop_a"), open("shop_g")), (false, true));
+    // One that is made from a known manager makes no column either.
+    let made = shop(
+        "from taggit.managers import TaggableManager\nclass TagsField(TaggableManager):\n    pass\nclass A(models.Model):\n    tags = TagsField()\n",
+    );
+    assert!(table(&made, "shop_a").unstated.is_empty(), "{:?}", made.unsupported);
     assert!(models.perhaps.contains(&(None, "taggit_tag".to_owned())));
 }
 
@@ -456,4 +461,63 @@ fn fields_without_a_column_and_models_that_are_not_used_are_left_out() {
     assert_eq!(names, ["shop_person"]);
     let columns: Vec<&str> = models.tables[0].columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(columns, ["id", "name"]);
+}
+
+/// What is added to a list of `Meta` is not passed over, and a class of a base with a table has no key of its own.
+#[test]
+fn what_may_be_otherwise_than_it_stands_is_open() {
+    for added in [
+        "indexes.extend(More.Meta.indexes)",
+        "indexes += MORE",
+        "constraints.append(C)",
+        "unique_together.append(('a', 'b'))",
+    ] {
+        let models = shop(&format!(
+            "class A(models.Model):\n    a = models.TextField()\n    class Meta:\n        \"\"\"Said.\"\"\"\n        indexes = []\n        ...\n        {added}\n"
+        ));
+        let open = &table(&models, "shop_a").unstated;
+        assert!(
+            open.contains(&Aspect::Index) && open.contains(&Aspect::Unique) && open.contains(&Aspect::Check),
+            "{added}: {open:?}"
+        );
+        assert!(!open.contains(&Aspect::Columns), "{added}: {open:?}");
+        assert_eq!(models.unsupported.len(), 1, "{:?}", models.unsupported);
+        assert_eq!(models.unsupported[0].place.line, 9, "{:?}", models.unsupported);
+    }
+    let models = shop(
+        "from elsewhere.models import Task, MoneyField\nclass A(Task):\n    a = models.TextField()\n    m = MoneyField()\n",
+    );
+    let columns: Vec<(&str, bool)> = table(&models, "shop_a")
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.unstated.contains(&Aspect::Columns)))
+        .collect();
+    assert_eq!(columns, [("id", true), ("a", false), ("m", true)]);
+}
+
+/// A class whose base is in no file may be a model: its table is held against nothing. What Django has itself besides models is none.
+#[test]
+fn what_may_be_a_model_is_not_in_no_model() {
+    let text = "from elsewhere.models import Entry as AbstractEntry\nfrom django.views import View\n\
+class Entry(AbstractEntry):\n    class Meta(AbstractEntry.Meta):\n        abstract = False\n\
+class Plain(AbstractEntry):\n    pass\n\
+class Third(AbstractEntry):\n    class Meta:\n        db_table = 'third'\n\
+class Base(AbstractEntry):\n    class Meta:\n        abstract = True\n\
+class Heir(Base):\n    pass\n\
+class Computed(AbstractEntry):\n    class Meta:\n        db_table = name_of('x')\n\
+class Known(models.Model):\n    pass\n\
+class Page(View):\n    pass\n\
+class Error(Exception):\n    pass\n\
+class Concatenate(models.Expression):\n    output_field = models.JSONField()\n\
+class Sum(models.Func):\n    output_field = models.IntegerField()\n";
+    let models = shop(text);
+    let tables: Vec<&str> = models.tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(tables, ["shop_known"]);
+    let one = |(_, says): &(crate::Place, crate::model::Unsaid)| {
+        if says.a_table { "*".to_owned() } else { says.more.join(" ") }
+    };
+    let unsaid: Vec<String> = models.unsaid.iter().map(one).collect();
+    assert_eq!(unsaid, ["shop_entry", "shop_plain", "third", "shop_heir", "*", "shop_error"]);
+    let named = models.unsupported.iter().any(|one| one.what.contains("Computed"));
+    assert!(named, "{:?}", models.unsupported);
 }

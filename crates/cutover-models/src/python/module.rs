@@ -135,7 +135,7 @@ pub(crate) fn parse(path: &str, text: &str) -> Module {
     broken(root, &mut module.broken);
     let mut statements = Vec::new();
     block(root, text, &mut statements, &mut module.imports);
-    let aliases = aliases(&module.imports);
+    let aliases = aliases(&module.imports, &statements);
     // What it is called now is imported under that name as well.
     for (known_as, last) in &aliases {
         if let Some(meaning) = module.imports.get(known_as).cloned() {
@@ -152,7 +152,17 @@ pub(crate) fn parse(path: &str, text: &str) -> Module {
 }
 
 /// Names under which things are known here that are called otherwise where they come from, with what they are called there.
-fn aliases(imports: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn aliases(imports: &BTreeMap<String, String>, statements: &[Statement]) -> BTreeMap<String, String> {
+    // `from lib.models import Entry as LibEntry` beside `class Entry(LibEntry)`: there are two, and each keeps its name.
+    let is_own = |name: &str| {
+        statements.iter().any(|statement| match statement {
+            Statement::Class(Class { name: own, .. }) | Statement::Function(Function { name: own, .. }) => {
+                own == name
+            }
+            Statement::Assign { target, .. } => target == name,
+            Statement::Bare(..) | Statement::Put { .. } => false,
+        })
+    };
     let of = |(name, meaning): (&String, &String)| {
         let (_, last) = meaning.rsplit_once('.')?;
         // `import polls.models as pm` beside Django's own `models`: a module keeps its name where another has that.
@@ -161,7 +171,8 @@ fn aliases(imports: &BTreeMap<String, String>) -> BTreeMap<String, String> {
             let is_so_called = known_as == last || other.rsplit('.').next() == Some(last);
             other != meaning && is_so_called
         };
-        let is_taken = is_module && imports.iter().any(is_other);
+        let is_imported = imports.get(last).is_some_and(|other| other != meaning);
+        let is_taken = is_own(last) || is_imported || is_module && imports.iter().any(is_other);
         (last != name && !is_taken).then(|| (name.clone(), last.to_owned()))
     };
     imports.iter().filter_map(of).collect()

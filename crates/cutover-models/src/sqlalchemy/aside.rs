@@ -95,7 +95,8 @@ impl Aside<'_> {
                         (Kind::Table { name, .. }, _) => {
                             models.perhaps.push((self.known.schema.clone(), name.clone()));
                         }
-                        (Kind::Imperative, Some(value)) => self.perhaps(value, models),
+                        (Kind::Imperative, Some(value)) => self.perhaps(value, class.line, models),
+                        (Kind::Imperative | Kind::Unnamed(_), _) => self.any_table(class.line, models),
                         _ => {}
                     }
                     if !matches!(kind, Kind::Other) {
@@ -110,7 +111,7 @@ impl Aside<'_> {
                 Statement::Assign { value: Some(value), line, .. } | Statement::Bare(value, line)
                     if is_table(self.module, value) =>
                 {
-                    self.perhaps(value, models);
+                    self.perhaps(value, *line, models);
                     self.say(*line, format!("a table that {name}() makes: {}", value.shown()), models);
                 }
                 other => self.statement(other, models),
@@ -119,10 +120,10 @@ impl Aside<'_> {
         if let Some(value) = &function.returns {
             if is_table(self.module, value) {
                 let what = format!("a table that {name}() makes: {}", value.shown());
-                self.perhaps(value, models);
+                self.perhaps(value, function.line, models);
                 self.say(function.line, what, models);
             } else if self.is_made_class(value) {
-                self.perhaps(value, models);
+                self.perhaps(value, function.line, models);
                 self.say(function.line, format!("a model that {name}() makes: {}", value.shown()), models);
             }
         }
@@ -131,7 +132,7 @@ impl Aside<'_> {
     /// Tables that are made somewhere inside a value: `relationship(secondary=Table(…))`, `{"a": Table(…)}`.
     fn tables(&self, value: &Expression, line: u32, models: &mut Models) {
         if is_table(self.module, value) {
-            self.perhaps(value, models);
+            self.perhaps(value, line, models);
             return self.say(
                 line,
                 format!("a table that is made inside something else: {}", value.shown()),
@@ -155,6 +156,7 @@ impl Aside<'_> {
                 self.tables(value, line, models);
             }
             Expression::Other(text) if text.contains("Table(") && text.contains("Column(") => {
+                self.any_table(line, models);
                 self.say(line, format!("a table that is made inside something else: {text}"), models);
             }
             _ => {}
@@ -172,7 +174,7 @@ impl Aside<'_> {
         match statement {
             Statement::Assign { target, value: Some(value), line, .. } => {
                 if self.is_made_class(value) {
-                    self.perhaps(value, models);
+                    self.perhaps(value, *line, models);
                     self.say(*line, format!("the model {target} = {}", value.shown()), models);
                 } else if let Some((owner, _)) = target.rsplit_once('.')
                     && self.is_model(owner)
@@ -185,7 +187,7 @@ impl Aside<'_> {
             Statement::Put { target, value, line }
                 if self.is_made_class(value) || is_table(self.module, value) =>
             {
-                self.perhaps(value, models);
+                self.perhaps(value, *line, models);
                 self.say(*line, format!("the model {} = {}", target.shown(), value.shown()), models);
             }
             Statement::Bare(value, line) => self.bare(value, *line, models),
@@ -196,7 +198,7 @@ impl Aside<'_> {
     fn bare(&self, value: &Expression, line: u32, models: &mut Models) {
         let Expression::Call { function, arguments, .. } = value else { return };
         if self.is_made_class(value) {
-            self.perhaps(value, models);
+            self.perhaps(value, line, models);
             return self.say(line, format!("a model: {}", value.shown()), models);
         }
         let (owner, method) = match function.as_ref() {
@@ -228,23 +230,26 @@ impl Aside<'_> {
         }
     }
 
-    /// The table of a call that makes one, or a class, where its name is said: there may be it.
-    fn perhaps(&self, value: &Expression, models: &mut Models) {
-        let Some((function, arguments)) = value.call() else { return };
-        let name = if function == "Table" {
-            positional(arguments).next().map(|first| &first.value)
-        } else {
-            arguments.iter().find_map(|argument| match &argument.value {
+    /// The table of a call that makes one, or a class, where its name is said: there may be it. Otherwise there may be any.
+    fn perhaps(&self, value: &Expression, line: u32, models: &mut Models) {
+        let name = value.call().and_then(|(function, arguments)| match function {
+            "Table" => positional(arguments).next().map(|first| &first.value),
+            _ => arguments.iter().find_map(|argument| match &argument.value {
                 Expression::Dictionary(pairs) => {
                     let own = pairs.iter().find(|(key, _)| key.text() == Some("__tablename__"));
                     own.map(|(_, value)| value)
                 }
                 _ => None,
-            })
-        };
-        if let Some(name) = name.and_then(|name| self.known.value(self.module, name).text()) {
-            models.perhaps.push((self.known.schema.clone(), name.to_owned()));
+            }),
+        });
+        match name.and_then(|name| self.known.value(self.module, name).text()) {
+            Some(name) => models.perhaps.push((self.known.schema.clone(), name.to_owned())),
+            None => self.any_table(line, models),
         }
+    }
+
+    fn any_table(&self, line: u32, models: &mut Models) {
+        models.may_have_any(Place::new(&self.module.path, line));
     }
 
     fn is_model(&self, name: &str) -> bool {

@@ -95,13 +95,17 @@ impl<'a> Read<'_, 'a> {
                 let mut read = Models::default();
                 match of_class(known, found, name, is_sqlmodel, &mut read) {
                     Ok(table) => add(table, read, self.labels, models),
-                    Err(why) => models.unsupported(Place::new(&module.path, class.line), why),
+                    Err(why) => models.unnamed(Place::new(&module.path, class.line), why),
                 }
             }
             Kind::PartOf(parent) => self.inheritors.push((found, parent)),
             Kind::Imperative => self.imperative.push(found),
-            Kind::Unnamed(why) => models.unsupported(Place::new(&module.path, class.line), why),
-            Kind::Other => {}
+            Kind::Unnamed(why) => models.unnamed(Place::new(&module.path, class.line), why),
+            Kind::Other => {
+                if let Some(name) = table_of_unknown(known, found) {
+                    models.may_have(Place::new(&module.path, class.line), name);
+                }
+            }
         }
         for statement in &class.body {
             match statement {
@@ -140,7 +144,7 @@ fn of_imperative(
         labels.push((class.name.clone(), at));
     } else {
         let what = format!("the table of {}: {}", class.name, value.shown());
-        models.unsupported(Place::new(&module.path, line), what);
+        models.unnamed(Place::new(&module.path, line), what);
     }
 }
 
@@ -157,7 +161,7 @@ fn table_call(
         Some(table) => add(table, read, labels, models),
         None if aside::is_table(module, value) => {
             let what = format!("a table whose name or schema is not known: {}", value.shown());
-            models.unsupported(Place::new(&module.path, line), what);
+            models.unnamed(Place::new(&module.path, line), what);
         }
         None => {}
     }
@@ -170,6 +174,7 @@ fn add(table: Table, read: Models, labels: &mut Vec<(String, usize)>, models: &m
     }
     read.enums.into_iter().for_each(|made| models.add_enum(made));
     models.unsupported.extend(read.unsupported);
+    models.unsaid.extend(read.unsaid);
     labels.push((table.label.clone(), models.tables.len()));
     models.tables.push(table);
 }
@@ -251,6 +256,13 @@ pub(super) fn kind(known: &Known<'_>, found: Found<'_>) -> Kind {
             None => Kind::Other,
         },
     }
+}
+
+/// The table that a class names whose base may be one of models, and which has no column that would show it.
+fn table_of_unknown(known: &Known<'_>, found: Found<'_>) -> Option<String> {
+    let ancestry = known.ancestry(found);
+    let is_open = ancestry.iter().any(|one| !unknown_bases(known, *one).is_empty());
+    table_name(known, found, &ancestry).filter(|_| is_open)?.ok()
 }
 
 /// Whether other classes are made from one.

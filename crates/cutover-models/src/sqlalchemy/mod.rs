@@ -18,7 +18,7 @@ mod types;
 mod values;
 
 use crate::model::{Models, Place};
-use crate::python::{Module, parse};
+use crate::python::{Module, Statement, parse};
 use crate::source::{File, Settings, Source};
 
 pub(crate) static SOURCE: Source = Source {
@@ -30,7 +30,8 @@ pub(crate) static SOURCE: Source = Source {
 };
 
 fn read(files: &[File], settings: &Settings) -> Models {
-    let modules: Vec<Module> = files.iter().map(|file| parse(&file.path, &file.text)).collect();
+    let modules = files.iter().map(|file| parse(&file.path, &file.text));
+    let modules: Vec<Module> = modules.filter(|module| !is_migration(module)).collect();
     let mut models = Models::default();
     for module in &modules {
         for line in &module.broken {
@@ -45,4 +46,11 @@ fn read(files: &[File], settings: &Settings) -> Models {
         of_it.for_each(classes::open_to_all);
     }
     models
+}
+
+/// Whether a file is a migration of Alembic: classes and tables in it are those of its day.
+fn is_migration(module: &Module) -> bool {
+    let is = |wanted: &dyn Fn(&Statement) -> bool| module.statements.iter().any(wanted);
+    is(&|one| matches!(one, Statement::Assign { target, .. } if target == "down_revision"))
+        && is(&|one| matches!(one, Statement::Function(function) if function.name == "upgrade"))
 }

@@ -5,7 +5,7 @@
 use expect_test::{expect, expect_file};
 
 use super::SOURCE;
-use crate::model::{Aspect, ddl};
+use crate::model::{Aspect, Place, Unsaid, ddl};
 use crate::source::{File, Settings};
 
 /// What a file comes to: its statements, and what is not understood.
@@ -482,4 +482,63 @@ class A(Base):
         ALTER TABLE a ADD CHECK (e IN ('x', 'y'));
     "]]
     .assert_eq(&told(text, ""));
+}
+
+/// What nothing was made of, and may be a table: those names, or `*` for any.
+fn unsaid(files: &[(&str, &str)]) -> Vec<String> {
+    let file = |(path, text): &(&str, &str)| File { path: (*path).to_owned(), text: (*text).to_owned() };
+    let models = SOURCE.read(&files.iter().map(file).collect::<Vec<_>>(), &Settings::default());
+    let one = |(place, says): (Place, Unsaid)| {
+        let names = if says.a_table { "*".to_owned() } else { says.more.join(" ") };
+        format!("{}:{} {names}", place.path, place.line)
+    };
+    models.unsaid.into_iter().map(one).collect()
+}
+
+#[test]
+fn a_table_whose_name_is_not_known_may_have_any() {
+    for (text, expected) in [
+        (
+            "class A(Base):\n    @declared_attr.directive\n    def __tablename__(cls):\n        return name_of(cls)\n    id = Column(Integer, primary_key=True)\n",
+            "m.py:1 *",
+        ),
+        (
+            "class A(Base):\n    __tablename__ = name_of('a')\n    id = Column(Integer, primary_key=True)\n",
+            "m.py:1 *",
+        ),
+        ("a = Table(name_of('a'), metadata, Column('id', Integer))\n", "m.py:1 *"),
+        ("class A(Base):\n    __table__ = reflected('a')\n", "m.py:2 *"),
+        ("def make(name):\n    return Table(name, metadata, Column('id', Integer))\n", "m.py:1 *"),
+        // Without a column, and of a base that is not among the files.
+        ("from elsewhere import Thing\nclass A(Thing):\n    __tablename__ = 'things'\n", "m.py:2 things"),
+        ("class A(Base):\n    __tablename__ = 'a'\n    id = Column(Integer, primary_key=True)\n", ""),
+        ("from elsewhere import Thing\nclass A(Thing):\n    pass\n", ""),
+    ] {
+        let text = format!("from sqlalchemy import *\n{text}");
+        let found: Vec<String> = unsaid(&[("m.py", &text)]);
+        let moved = expected.split_once(':').map(|(path, rest)| {
+            let (line, names) = rest.split_once(' ').unwrap();
+            format!("{path}:{} {names}", line.parse::<u32>().unwrap() + 1)
+        });
+        assert_eq!(found, Vec::from_iter(moved), "{text}");
+    }
+}
+
+/// Classes in a migration of Alembic are those of its day.
+#[test]
+fn migrations_of_alembic_are_no_models() {
+    let class = |column: &str| {
+        format!(
+            "from sqlalchemy import *\nclass A(Base):\n    __tablename__ = 'a'\n    id = Column(Integer, primary_key=True)\n    {column} = Column(Text)\n"
+        )
+    };
+    let revision = format!(
+        "{}revision = '2'\ndown_revision: Union[str, None] = '1'\ndef upgrade():\n    pass\n",
+        class("old")
+    );
+    let files = [("a/alembic/versions/2_x.py", revision), ("a/models.py", class("new"))];
+    let files = files.map(|(path, text)| File { path: path.to_owned(), text });
+    let models = SOURCE.read(&files, &Settings::default());
+    assert_eq!(models.unsupported, []);
+    assert_eq!(models.tables[0].columns[1].name, "new");
 }

@@ -84,7 +84,7 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
         not_had,
         refused: Vec::new(),
         open: BTreeMap::new(),
-        unmade: models.unread.iter().map(Unmade::anything).collect(),
+        unmade: super::unread::of(models),
     };
     let bodiless = building.all_said(session).await?;
     let parts = ddl(models).parts;

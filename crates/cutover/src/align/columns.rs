@@ -15,6 +15,10 @@ pub(super) fn compare(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<N
     let place = &column.place;
     let Some(expected) = at.expected.get(&id(ObjectKind::Column)) else { return };
     let Some(there) = at.there.get(&id(ObjectKind::Column)) else {
+        if column.unstated.contains(&Aspect::Columns) {
+            let what = format!("{}: whether there is such a column", column.label);
+            return not_compared.push(NotCompared { path: place.path.clone(), line: place.line, what });
+        }
         let said = (Some(said_of(expected)), None);
         at.differs("column-missing", Some(name), said, place, "the column is not there");
         let id = id(ObjectKind::Column);

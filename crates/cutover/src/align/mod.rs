@@ -105,10 +105,51 @@ fn without_secrets(differences: &mut [Difference], not_compared: &mut [NotCompar
         let sides = one.model.iter_mut().chain(&mut one.there);
         sides.chain(std::iter::once(&mut one.message))
     });
-    let open = not_compared.iter_mut().map(|one| &mut one.what);
-    for text in sides.chain(open).chain(beyond) {
+    for text in sides.chain(beyond) {
         *text = without_passwords(text);
     }
+    for one in not_compared {
+        one.what = not_understood(&one.what);
+    }
+}
+
+/// The same of what is not understood. A column is called what it is called: its type is to be seen, but for what is written out there.
+fn not_understood(what: &str) -> String {
+    let starred = without_passwords(what);
+    match what.split_once(": ") {
+        Some((of, code)) if starred != what && OF_CODE.iter().any(|begin| of.starts_with(begin)) => {
+            format!("{of}: {}", without_literals(&without_passwords(code)))
+        }
+        _ => starred,
+    }
+}
+
+/// Remarks that quote code.
+const OF_CODE: [&str; 3] = ["the type of ", "the base ", "a constraint of "];
+
+/// Code with stars in the place of its texts and numbers.
+fn without_literals(code: &str) -> String {
+    let mut told = String::new();
+    let (mut quoted, mut escaped, mut is_name) = (None, false, false);
+    for c in code.chars() {
+        match quoted {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(quote) if c == quote => {
+                quoted = None;
+                told.push_str("***");
+                told.push(c);
+            }
+            Some(_) => {}
+            None if matches!(c, '\'' | '"') => {
+                quoted = Some(c);
+                told.push(c);
+            }
+            None => told.push(if c.is_ascii_digit() && !is_name { '*' } else { c }),
+        }
+        is_name = c == '_' || c.is_alphabetic() || is_name && c.is_ascii_digit();
+    }
+    told
 }
 
 /// Holds what models have been built into against a schema.

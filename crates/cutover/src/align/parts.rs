@@ -357,8 +357,11 @@ fn is_left_out(at: &At<'_>, part: &Part) -> bool {
 /// Whether a part is about a column that no model says: a base that is not among the files may have both.
 fn is_of_base(at: &At<'_>, part: &Part) -> bool {
     let is_own = |name: &str| at.table.columns.iter().any(|column| column.name == name.trim_matches('"'));
-    let inner = columns(&part.definition).trim_start_matches('(').trim_end_matches(')');
-    at.leaves_open(Aspect::Columns) && !inner.split(", ").all(is_own)
+    let inner = || columns(&part.definition).trim_start_matches('(').trim_end_matches(')');
+    let over = &part.over.columns;
+    let is_over_own =
+        if over.is_empty() { inner().split(", ").all(is_own) } else { over.iter().all(|name| is_own(name)) };
+    at.leaves_open(Aspect::Columns) && !is_over_own
 }
 
 /// An index without what it includes and is stored with.

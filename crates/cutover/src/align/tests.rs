@@ -503,6 +503,22 @@ async fn what_is_about_columns_of_an_unknown_base_is_not_held_against_the_models
         + "ALTER TABLE children ADD PRIMARY KEY (id, part), ADD UNIQUE (part), ADD CHECK (part > 0); CREATE INDEX i ON children (name);";
     let alignment = aligned(&models, &there).await;
     assert_eq!(told(&alignment), ["index children :13"], "{alignment:?}");
+    // What is computed from its own columns, and from nothing else, is.
+    for (more, found) in [
+        ("ADD CHECK (length(name) > 1)", "check children :13"),
+        ("ADD CHECK (length(name) > part)", ""),
+        ("DROP CONSTRAINT named, ADD CONSTRAINT named CHECK (name <> 'x')", "check children :19"),
+    ] {
+        let alignment = aligned(&models, &format!("{there} ALTER TABLE children {more};")).await;
+        let expected: Vec<&str> =
+            ["index children :13", found].into_iter().filter(|one| !one.is_empty()).collect();
+        let mut all = told(&alignment);
+        all.sort_by_key(|one| !one.starts_with("index"));
+        assert_eq!(all, expected, "{more}: {alignment:?}");
+    }
+    let alignment =
+        aligned(&models, &format!("{there} CREATE INDEX j ON children (name DESC, lower(name));")).await;
+    assert_eq!(told(&alignment), ["index children :13", "index children :13"], "{alignment:?}");
 }
 
 /// Statements that say themselves what is meant, one a line.

@@ -1,7 +1,7 @@
 //! What of models could not be read, or was not run, is not in no model: what is there and may be said by it is held against nothing,
 //! and nothing is dropped for it. Pure.
 
-use cutover_analysis::models::{Place, Unsaid};
+use cutover_analysis::models::{Models, Place, Unsaid};
 use cutover_analysis::schema::Schema;
 
 use super::decide;
@@ -21,16 +21,21 @@ pub(super) struct Unmade {
     pub(super) says: Unsaid,
 }
 
-impl Unmade {
-    /// A place that may say anything.
-    pub(super) fn anything(place: &Place) -> Self {
-        Self { place: place.clone(), says: Unsaid { anything: true, ..Unsaid::default() } }
-    }
+/// Those that were known when the models were read.
+pub(super) fn of(models: &Models) -> Vec<Unmade> {
+    let anything = || Unsaid { anything: true, ..Unsaid::default() };
+    let unread = models.unread.iter().map(|place| Unmade { place: place.clone(), says: anything() });
+    let unsaid = models.unsaid.iter();
+    unread.chain(unsaid.map(|(place, says)| Unmade { place: place.clone(), says: says.clone() })).collect()
+}
 
+impl Unmade {
     /// Whether it may be why something is otherwise.
     fn may_say(&self, difference: &Difference, adds: bool) -> bool {
         let is_among = |names: &[String]| names.iter().any(|name| is_of(difference, name));
-        is_among(&self.says.otherwise) || adds && (self.says.anything || is_among(&self.says.more))
+        let may_be_it = self.says.a_table && difference.code == "table-without-model";
+        is_among(&self.says.otherwise)
+            || adds && (self.says.anything || may_be_it || is_among(&self.says.more))
     }
 }
 

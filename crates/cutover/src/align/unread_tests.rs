@@ -125,6 +125,30 @@ async fn where_nothing_was_compared_nothing_is_the_same() {
     assert!(refused.to_string().contains("nowhere"), "{refused}");
 }
 
+/// A class whose table's name is not known may be of any table that no other model has; one that may be a model is of its own.
+#[tokio::test]
+async fn what_a_class_may_be_of_is_not_in_no_model() {
+    let there = format!(
+        "{SAME} CREATE TABLE extra (n int); CREATE TABLE second (n int); ALTER TABLE children ADD more int;"
+    );
+    let column = "column-without-model children.more :10";
+    let mut unnamed = models();
+    unnamed.unnamed(place(5), "the name of Odd's table");
+    let mut perhaps = models();
+    perhaps.may_have(place(6), "extra".to_owned());
+    for (models, rest, held_back, kept) in [
+        (&unnamed, &[column][..], "5: table extra, table second", ["extra", "second"]),
+        (&perhaps, &[column, "table-without-model second :0"], "6: table extra", ["extra", "extra"]),
+    ] {
+        let alignment = aligned(models, &there).await;
+        assert_eq!(told(&alignment), rest, "{alignment:?}");
+        assert_eq!(held(&alignment), [held_back], "{alignment:?}");
+        let made = generated(models, &there, &dropping("all")).await;
+        assert!(made.sql.contains("DROP COLUMN more"), "{made:?}");
+        assert!(kept.iter().all(|name| !made.sql.contains(name)), "{made:?}");
+    }
+}
+
 /// A table or a column that is not understood is not made, whatever else needs it; nor is what cannot be without it.
 #[tokio::test]
 async fn what_is_not_understood_is_not_made_for_the_sake_of_something_else() {
@@ -187,9 +211,22 @@ async fn passwords_are_told_of_neither_side() {
     let there = super::tests::SAME
         .replace("NOT NULL UNIQUE", "NOT NULL DEFAULT 'host=h password=hunter2y' UNIQUE")
         + "COMMENT ON TABLE parents IS 'postgres://u:hunter2y@h/db'";
+    // Names of columns and of what makes their types are none.
+    models.unsupported(
+        place(1),
+        "the type of A.password: Encrypted(Text, \"hunter2x\", 'hunter\\'2x', 24, KEY2)",
+    );
+    models.unsupported(place(1), "the base OAuthToken of Token: it is in no file");
     let alignment = aligned(&models, &there).await;
     assert_eq!(told(&alignment).len(), 3, "{alignment:?}");
     let all = super::lines(&alignment, &[]) + &serde_json::to_string(&alignment).unwrap();
     assert!(!all.contains("hunter2"), "{all}");
     assert!(all.contains("***"), "{all}");
+    for seen in [
+        "the type of A.password: Encrypted(Text, \"***\"",
+        ", **, KEY2)",
+        "the base OAuthToken of Token: it is in no file",
+    ] {
+        assert!(super::lines(&alignment, &[]).contains(seen), "{all}");
+    }
 }
