@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cutover_analysis::diff::{Options, diff};
 use cutover_analysis::effects::{Fenced, ObjectKind, effects_of_text, fenced, server_wide};
 use cutover_analysis::models::{
     About, Aspect, Models, Needed, Part, Place, Table, ddl, needed, pieces, unsaid,
@@ -75,6 +76,9 @@ async fn run(models: &Models, there: &Schema, replay: &mut Replay) -> Result<Bui
     let default_schema = path.scalar().unwrap_or("public").to_owned();
     let missing = missing(models, there);
     let not_had = extensions(there, &missing, session).await?;
+    if models.statements.is_empty() {
+        collations(there, session).await?;
+    }
     let given = models;
     let models = &with_types_of(there, models, &default_schema);
     let mut building = Building {
@@ -199,6 +203,27 @@ async fn extensions(
         session.query_text(&text).await.map_err(AlignError::Lost)?;
     }
     Ok(not_had)
+}
+
+/// Makes the collations that are there, which models name and do not make. One that the throwaway server cannot make is told where a
+/// column needs it.
+async fn collations(there: &Schema, session: &mut Session) -> Result<(), AlignError> {
+    let nothing = Schema::empty(there.server_version, there.owner.clone());
+    let mut own = nothing.clone();
+    let all = there.objects.iter().filter(|(id, _)| id.kind == ObjectKind::Collation);
+    own.objects.extend(all.map(|(id, object)| (id.clone(), object.clone())));
+    let schemas: BTreeSet<_> = own.objects.keys().filter_map(|id| id.schema.as_deref()).collect();
+    let schemas: Vec<String> = schemas
+        .iter()
+        .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {}", sql::quote_ident(schema)))
+        .collect();
+    let made = diff(&nothing, &own, Options { safe: false });
+    for text in schemas.into_iter().chain(made.statements.into_iter().map(|statement| statement.text)) {
+        if let Err(failure @ Failure::Lost(_)) = session.execute(&text).await {
+            return Err(AlignError::Lost(failure));
+        }
+    }
+    Ok(())
 }
 
 /// A statement that is to be run again.

@@ -44,10 +44,8 @@ pub(super) fn compare(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<N
         if !same {
             found.push(("column-type", model, is, "the type"));
         }
-        if !open(Aspect::Collation)
-            && column.collation.is_some()
-            && text(expected, "collation") != text(there, "collation")
-        {
+        // What says none means the type's own.
+        if !open(Aspect::Collation) && text(expected, "collation") != text(there, "collation") {
             found.push((
                 "column-collation",
                 text(expected, "collation"),

@@ -482,6 +482,36 @@ async fn a_column_that_wants_a_value_and_has_no_model_is_an_error() {
     }
 }
 
+/// A collation that is there is nothing that models make: a column that names it is compared as any other. One that names none has that of
+/// its type.
+#[tokio::test]
+async fn collations_that_are_there_may_be_named_and_are_compared() {
+    let of = |collation: Option<&str>, data_type: &str| {
+        let mut models = models();
+        models.tables[1].columns[2] =
+            Column { collation: collation.map(Into::into), ..not_null("name", data_type, 13) };
+        models
+    };
+    let there = format!(
+        "CREATE COLLATION own (PROVIDER = libc, LOCALE = 'C'); {}",
+        SAME.replace("name varchar(20)", "name varchar(20) COLLATE own")
+    );
+    for (models, found) in [
+        (of(Some("own"), "varchar(20)"), &[][..]),
+        (of(Some("own"), "varchar(30)"), &["column-type children.name :13"]),
+        (of(None, "varchar(20)"), &["column-collation children.name :13"]),
+        (of(Some("C"), "varchar(20)"), &["column-collation children.name :13"]),
+    ] {
+        let alignment = aligned(&models, &there).await;
+        assert_eq!(told(&alignment), found, "{alignment:?}");
+        assert!(alignment.not_compared.is_empty(), "{alignment:?}");
+    }
+    assert_eq!(
+        told(&aligned(&of(Some("C"), "varchar(20)"), SAME).await),
+        ["column-collation children.name :13"]
+    );
+}
+
 /// A column of a type that is not understood takes that which is there: what else is said of it is compared as it is.
 #[tokio::test]
 async fn what_is_said_of_a_column_whose_type_is_open_is_compared() {
