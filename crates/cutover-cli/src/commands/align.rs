@@ -1,6 +1,7 @@
 //! `cutover align`.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Args;
 use cutover::align::{self, AlignError, CODES, Fill, GenerateError, Renamed};
@@ -115,7 +116,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         return Ok(Exit::Done);
     }
     let project = project(app, arguments)?;
+    let began = Instant::now();
     let models = read(&project, arguments)?;
+    let reading = began.elapsed();
     let mut keep = arguments.keep.clone();
     keep.extend(project.models.keep.iter().cloned());
     if arguments.write {
@@ -123,7 +126,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     }
     let mut allow = arguments.allow.clone();
     allow.extend(project.models.allow.iter().cloned());
-    let alignment = app.block_on(async |signals| {
+    let mut alignment = app.block_on(async |signals| {
         let work = async {
             let sandbox = app.scratch()?;
             if arguments.migrations {
@@ -136,6 +139,7 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
         };
         Box::pin(signals.or_end(work)).await
     })?;
+    alignment.took += reading;
     if app.output.is_json() {
         app.output.json(&alignment)?;
     } else {

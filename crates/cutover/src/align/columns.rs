@@ -9,24 +9,34 @@ use super::compare::{At, column_of, said_of};
 use super::defaults;
 use super::model::{NotCompared, Subject};
 
+/// A column that is not there.
+fn missing(at: &mut At<'_>, column: &Column, expected: &Object, not_compared: &mut Vec<NotCompared>) {
+    let (name, place) = (column.name.as_str(), &column.place);
+    if column.unstated.contains(&Aspect::Columns) {
+        let what = format!("{}: whether there is such a column", column.label);
+        return not_compared.push(NotCompared { path: place.path.clone(), line: place.line, what });
+    }
+    at.differs(
+        "column-missing",
+        Some(name),
+        (Some(said_of(expected)), None),
+        place,
+        "the column is not there",
+    );
+    let id = column_of(&at.id, ObjectKind::Column, name);
+    at.about(match at.not_known([column]) {
+        None => Subject::of_model(id),
+        Some(columns) => Subject::unknown(id, columns),
+    });
+}
+
 pub(super) fn compare(at: &mut At<'_>, column: &Column, not_compared: &mut Vec<NotCompared>) {
     let (table, name) = (at.id.clone(), column.name.as_str());
     let id = |kind| column_of(&table, kind, name);
     let place = &column.place;
     let Some(expected) = at.expected.get(&id(ObjectKind::Column)) else { return };
     let Some(there) = at.there.get(&id(ObjectKind::Column)) else {
-        if column.unstated.contains(&Aspect::Columns) {
-            let what = format!("{}: whether there is such a column", column.label);
-            return not_compared.push(NotCompared { path: place.path.clone(), line: place.line, what });
-        }
-        let said = (Some(said_of(expected)), None);
-        at.differs("column-missing", Some(name), said, place, "the column is not there");
-        let id = id(ObjectKind::Column);
-        at.about(match at.not_known([column]) {
-            None => Subject::of_model(id),
-            Some(columns) => Subject::unknown(id, columns),
-        });
-        return;
+        return missing(at, column, expected, not_compared);
     };
     let open = |aspect: Aspect| at.leaves_column_open(column, aspect);
     let mut found: Vec<(&'static str, Option<String>, Option<String>, &str)> = Vec::new();

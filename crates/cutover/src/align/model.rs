@@ -47,7 +47,7 @@ pub struct Alignment {
     pub kept: Vec<String>,
     /// Remarks.
     pub remarks: Vec<String>,
-    /// How long it took, in seconds.
+    /// How long it took, in seconds; `cutover align` adds what reading the models took.
     #[serde(serialize_with = "crate::run::seconds::serialize")]
     pub took: Duration,
 }

@@ -208,8 +208,7 @@ async fn passwords_are_told_of_neither_side() {
     models.tables[1].columns[3].default =
         cutover_analysis::models::Default::Client("Foo(password=\"hunter2x\")".into());
     models.tables[0].comment = Some("postgres://u:hunter2x@h/db".into());
-    let there = super::tests::SAME
-        .replace("NOT NULL UNIQUE", "NOT NULL DEFAULT 'host=h password=hunter2y' UNIQUE")
+    let there = SAME.replace("NOT NULL UNIQUE", "NOT NULL DEFAULT 'host=h password=hunter2y' UNIQUE")
         + "COMMENT ON TABLE parents IS 'postgres://u:hunter2y@h/db'";
     // Names of columns and of what makes their types are none.
     models.unsupported(
