@@ -36,7 +36,8 @@ impl Convention for Prisma {
             back: "`down.sql` in the folder, where one is kept",
             no_transaction: "none: what PostgreSQL refuses in a transaction is found by the parser",
             right: "`20260102030405_a` and `20260102030405_b` are two migrations, in this order",
-            declines: "`provider = \"mysql\"` in `migration_lock.toml`",
+            declines: "`provider = \"mysql\"` in `migration_lock.toml`, and `BEGIN` … `COMMIT` within a file, as Prisma writes it to change the values of an enum: \
+                       where its checksum is not to change, hold the models against a database that Prisma has migrated, not against the migrations",
         }
     }
 
