@@ -22,12 +22,7 @@ pub(crate) fn process(folder: &Folder, database: &Database) -> Command {
 
 fn process_at(folder: &Folder, url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_apply-folder"));
-    command
-        .arg(folder.path())
-        .arg(url)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.arg(folder.path()).arg(url).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 

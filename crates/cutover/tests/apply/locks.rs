@@ -101,14 +101,14 @@ async fn a_file_with_data_is_tried_again_as_a_whole() {
         let project = project(&[("V1__a.sql", &text)]);
         let mut reader = reader(&options).await;
         // Whether or not somebody was seen in the way.
-        let (tried, tried_enough) = tokio::sync::oneshot::channel();
-        let (mut tried, mut tries) = (Some(tried), 0);
+        let (enough, tried_enough) = tokio::sync::oneshot::channel();
+        let (mut enough, mut attempts) = (Some(enough), 0);
         let mut sink = |event: &RunEvent| {
-            tries += u32::from(matches!(event.kind, EventKind::LockWaiting { .. }));
-            if tries == 3
-                && let Some(tried) = tried.take()
+            attempts += u32::from(matches!(event.kind, EventKind::LockWaiting { .. }));
+            if attempts == 3
+                && let Some(enough) = enough.take()
             {
-                let _ = tried.send(());
+                let _ = enough.send(());
             }
         };
         let release = async {
