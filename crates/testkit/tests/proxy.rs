@@ -161,8 +161,8 @@ async fn requests_to_cancel_and_to_encrypt_pass() {
     let hold = proxy.hold(point(Direction::Frontend, 1, When::After));
     let sleeping = tokio::spawn(async move { client.batch_execute("select pg_sleep(60)").await });
     tokio::task::spawn_blocking(move || hold.wait_reached()).await.unwrap();
-    while database.value("select count(*) from pg_stat_activity where query = 'select pg_sleep(60)'") == "0" {
-    }
+    let sleeps = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and datname = current_database()";
+    database.becomes(sleeps, "1");
     cancel.cancel_query(NoTls).await.unwrap();
     let error = sleeping.await.unwrap().unwrap_err();
     assert_eq!(error.code().unwrap().code(), "57014");

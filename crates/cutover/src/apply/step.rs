@@ -28,6 +28,9 @@ use crate::source::Vars;
 /// Pause between attempts.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
+/// An attempt that takes longer than this is not made again only to see who is in the way.
+const WORTH_A_LOOK: Duration = Duration::from_secs(5);
+
 /// Everything a step needs to know.
 #[derive(Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
@@ -207,14 +210,18 @@ impl Step<'_> {
         let mut attempt = 1;
         // An attempt may end before anybody looked; whoever was seen last is probably still there.
         let mut seen = Vec::new();
+        // Set for the last attempt where nobody was seen until then: it lasts as long as one may, and is looked at closely.
+        let mut closely = false;
         loop {
             tools.watch.forget();
+            let began = Instant::now();
+            let timeout = lock_timeout(if closely { u32::MAX } else { attempt }, self.config.lock_timeout);
             feed.seek(part.unit).map_err(|why| failure::unreadable(self, part.index, &why))?;
             part.attempts = earlier.max(attempt);
-            let trouble = match self
-                .attempt(part, lock_timeout(attempt, self.config.lock_timeout), feed, tools)
-                .await
-            {
+            tools.watch.closely = closely;
+            let result = self.attempt(part, timeout, feed, tools).await;
+            tools.watch.closely = false;
+            let trouble = match result {
                 Ok(took) => {
                     if !part.closing {
                         self.unit_finished(part.index, start.elapsed(), tools);
@@ -237,14 +244,18 @@ impl Step<'_> {
                 waiting_since = Instant::now();
             }
             if waiting_since.elapsed() >= self.config.lock_wait {
-                return Err(failure::lock_not_obtained(
-                    self,
-                    part.index,
-                    &trouble,
-                    place.as_ref(),
-                    &seen,
-                    start.elapsed(),
-                ));
+                let worth_a_look = seen.is_empty() && !closely && began.elapsed() < WORTH_A_LOOK;
+                if !worth_a_look {
+                    return Err(failure::lock_not_obtained(
+                        self,
+                        part.index,
+                        &trouble,
+                        place.as_ref(),
+                        &seen,
+                        start.elapsed(),
+                    ));
+                }
+                closely = true;
             }
             tools.recorder.mention(EventKind::LockWaiting {
                 migration: self.migration.id.clone(),

@@ -20,6 +20,8 @@ use crate::stop::Stop;
 const FIRST_LOOK: Duration = Duration::from_millis(3);
 /// Pause between later looks.
 const LATER_LOOKS: Duration = Duration::from_millis(500);
+/// The same where nobody has seen yet who is in the way, and it is the last chance.
+const CLOSE_LOOKS: Duration = Duration::from_millis(50);
 /// Characters shown of the query of a session in the way.
 const QUERY_SHOWN: usize = 200;
 
@@ -46,6 +48,8 @@ pub(super) struct Watch<'a> {
     halt: Option<&'a AtomicBool>,
     /// Requests to cancel are not heard: what is being done undoes what a cancelled statement left.
     pub(super) deaf: bool,
+    /// Looks follow closely on one another, see [`CLOSE_LOOKS`].
+    pub(super) closely: bool,
     /// Where to tell of a request that is seen waiting more than once, each time.
     pub(super) tell: Option<mpsc::UnboundedSender<Waiting>>,
 }
@@ -71,6 +75,7 @@ impl<'a> Watch<'a> {
             gave_up: false,
             halt: None,
             deaf: false,
+            closely: false,
             tell: None,
         }
     }
@@ -156,7 +161,7 @@ impl<'a> Watch<'a> {
         let mut looks = 0;
         loop {
             tokio::time::sleep(pause).await;
-            pause = LATER_LOOKS;
+            pause = if self.closely { CLOSE_LOOKS } else { LATER_LOOKS };
             match self.look(pid).await {
                 Some(blockers) if blockers.is_empty() => blocked_since = None,
                 Some(blockers) => {

@@ -37,11 +37,13 @@ SELECT n.nspname, c.relname, c.relkind, c.reltuples::int8, c.relpages, %SIZE%, %
 );
 
 const SIZE: &str = "CASE WHEN c.relkind IN ('r', 'm') AND NOT c.oid = ANY (ARRAY(
-         SELECT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'))
+         SELECT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+            AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())))
        THEN pg_relation_size(c.oid) / current_setting('block_size')::int END";
 
 const OUTSIDE: &str = "CASE WHEN c.relkind IN ('r', 'm') AND c.reltoastrelid <> 0 AND NOT ARRAY[c.oid, c.reltoastrelid] && ARRAY(
-         SELECT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock')
+         SELECT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+            AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
        THEN pg_relation_size(c.reltoastrelid) / current_setting('block_size')::int END";
 
 const POLICIES: &str = "

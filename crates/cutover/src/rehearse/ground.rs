@@ -251,6 +251,8 @@ async fn of_dump(
     let mut runner = None;
     let mut owner = None;
     let mut grants = Vec::new();
+    // Roles come and go on a server that is at work: they are read as the dump finds them.
+    let snapshot = dump::snapshot(source).await?;
     if scratch.own_server {
         let found = roles::read(source).await?;
         roles::make(&mut copy, &found, &mut ground).await?;
@@ -263,7 +265,6 @@ async fn of_dump(
                 .to_owned(),
         );
     }
-    let snapshot = dump::snapshot(source).await?;
     let texts = dump::take(target, &snapshot, major, programs).await?;
     if texts.mappings > 0 {
         ground.remarks.push(

@@ -27,7 +27,7 @@ const KEPT: usize = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Between two looks at how far clients are, and how long they are waited for.
 const LOOKS: Duration = Duration::from_micros(200);
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The tables that clients are to use: those there before that somebody would have to wait for, the longest held first.
 fn tables(rehearsal: &Rehearsal) -> Vec<String> {

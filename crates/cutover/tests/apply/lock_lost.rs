@@ -9,7 +9,7 @@ use cutover::run::{EventKind, Outcome, Run, RunEvent};
 use cutover::stop::Stop;
 use cutover_postgres::connect::ConnectOptions;
 use cutover_postgres::session::Session;
-use testkit::proxy::{ConnectionKind, Direction, Message, Stall, When};
+use testkit::proxy::{ConnectionKind, Direction, Hold, Message, Point, Stall, When};
 use testkit::{Database, Proxy, database, role};
 
 use crate::support::{
@@ -99,17 +99,18 @@ async fn an_ended_session_is_replaced_while_a_statement_runs() {
 async fn an_ended_session_is_replaced_before_the_next_step() {
     let database = database();
     let options = database.options();
-    let ends = "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
-          AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
-          WHILE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory'
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) LOOP END LOOP; END $$;";
+    // It waits for the one that it ended: the run may have the lock again before it looks.
+    let ends = "DO $$ DECLARE ended int := (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database()));
+        BEGIN PERFORM pg_terminate_backend(ended);
+          WHILE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = ended) LOOP END LOOP; END $$;";
     let project = project(&[
         ("V1__a.sql", "CREATE TABLE log (what text);"),
         ("V2__b.sql", ends),
         ("V3__c.sql", "INSERT INTO log VALUES ('3');"),
         ("V4__d.sql", "INSERT INTO log VALUES ('4');"),
     ]);
-    let run = completes(&project, &options).await;
+    let run = soon(completes(&project, &options)).await;
     assert_eq!(told(&run).0, "LR");
     assert_eq!(database.value(LOG), "3 4");
     let at =
@@ -236,13 +237,16 @@ async fn a_lock_that_cannot_be_had_again_ends_the_run_and_says_why() {
     drop((gate, database));
 }
 
+/// What swallows, and keeps swallowing: a session that it knows of has to be ended, for it does not end by itself.
+type Swallowing = (Vec<Stall>, Proxy);
+
 /// A run through a proxy that swallows all of its monitor's traffic once the second step is at the gate, and what
 /// `then` does after that.
 async fn with_a_silent_monitor(
     database: &Database,
     stop: &Stop,
-    then: impl AsyncFnOnce(&mut Gate, String, &Stop) -> (),
-) -> (Result<Run, ApplyError>, Stall) {
+    then: impl AsyncFnOnce(&mut Gate, String, &Proxy) -> (),
+) -> (Result<Run, ApplyError>, Swallowing) {
     let proxy = Proxy::start(database.server());
     let through: ConnectOptions = proxy.server().options(database.name());
     let mut gate = Gate::closed(&database.options()).await;
@@ -256,7 +260,7 @@ async fn with_a_silent_monitor(
             stall
         });
         let stall = stall.await.unwrap();
-        then(&mut gate, holder, stop).await;
+        then(&mut gate, holder, &proxy).await;
         stall
     };
     let (project, request) = (slow(), Request::default());
@@ -264,7 +268,15 @@ async fn with_a_silent_monitor(
     let run = apply_watched(&project, &through, &request, stop, &mut sink);
     let (run, stall) = soon(async { tokio::join!(run, silencing) }).await;
     assert!(proxy.connections().contains(&ConnectionKind::Session));
-    (run, stall)
+    (run, (vec![stall], proxy))
+}
+
+/// Whoever connects from now on is held before the first question, so that nobody takes the lock meanwhile.
+fn nobody_new(proxy: &Proxy) -> Vec<Hold> {
+    let (direction, message, when) = (Direction::Frontend, 1, When::Before);
+    let next = proxy.connections().len();
+    let point = |connection| Point { connection: Some(connection), direction, message, when };
+    (next..next + 20).map(|connection| proxy.hold(point(connection))).collect()
 }
 
 #[tokio::test]
@@ -291,7 +303,8 @@ async fn a_silent_session_is_replaced_while_a_statement_runs() {
 async fn a_silent_session_holds_up_no_statement() {
     let database = database();
     let stop = Stop::new();
-    let (run, stall) = with_a_silent_monitor(&database, &stop, async |gate, holder, _| {
+    let (run, stall) = with_a_silent_monitor(&database, &stop, async |gate, holder, proxy| {
+        let _held = nobody_new(proxy);
         gate.open().await;
         until(gate.session(), APPLIED, "1 2 3").await;
         assert_eq!(value(gate.session(), HOLDER).await, holder, "the look was not waited for");
@@ -301,7 +314,8 @@ async fn a_silent_session_holds_up_no_statement() {
     assert_eq!(run.outcome, Some(Outcome::Completed), "{}", failure(&run));
     assert_eq!(told(&run).0, "LR");
     assert_eq!(database.value("SELECT outcome FROM cutover.run"), "completed");
-    assert_eq!(database.value(RUNNERS), "0", "the old session does not keep its lock");
+    // The old session does not keep its lock.
+    database.becomes(RUNNERS, "0");
     drop(stall);
 }
 
@@ -309,7 +323,8 @@ async fn a_silent_session_holds_up_no_statement() {
 async fn a_request_to_cancel_is_heard_while_a_look_hangs() {
     let database = database();
     let stop = Stop::new();
-    let (run, stall) = with_a_silent_monitor(&database, &stop, async |gate, holder, stop| {
+    let (run, stall) = with_a_silent_monitor(&database, &stop, async |gate, holder, proxy| {
+        let _held = nobody_new(proxy);
         stop.request();
         stop.request();
         let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 77 AND NOT granted
@@ -361,7 +376,7 @@ async fn swallowed_from(
     database: &Database,
     connections: std::ops::Range<usize>,
     from: fn(&EventKind) -> bool,
-) -> (Result<Run, ApplyError>, Vec<Stall>) {
+) -> (Result<Run, ApplyError>, Swallowing) {
     let proxy = Proxy::start(database.server());
     let through: ConnectOptions = proxy.server().options(database.name());
     let mut stalls = Vec::new();
@@ -373,7 +388,7 @@ async fn swallowed_from(
     let (project, request, stop) = (slow_without_gate(), Request::default(), Stop::new());
     let run = apply_watched(&project, &through, &request, &stop, &mut sink);
     let run = tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends");
-    (run, stalls)
+    (run, (stalls, proxy))
 }
 
 /// The answer to the last record of a run is swallowed: it is stored once more on another session, and is there once.
@@ -382,12 +397,14 @@ async fn a_record_of_the_end_that_is_never_answered_is_stored_on_another_session
     let database = database();
     let (run, stalls) =
         swallowed_from(&database, 0..1, |kind| matches!(kind, EventKind::RunFinished { .. })).await;
-    assert_eq!(stalls.len(), 1);
+    assert_eq!(stalls.0.len(), 1);
     assert_eq!(run.unwrap().outcome, Some(Outcome::Completed));
     assert_eq!(database.value("SELECT string_agg(outcome, ' ') FROM cutover.run"), "completed");
     let ends = "SELECT count(*) FROM cutover.event WHERE event->>'event' = 'run_finished'";
     assert_eq!(database.value(ends), "1");
-    assert_eq!(database.value(RUNNERS), "0", "the old session does not keep its lock");
+    // The old session does not keep its lock.
+    database.becomes(RUNNERS, "0");
+    drop(stalls);
 }
 
 /// A network that swallows everything, also what is tried anew: the run ends, and says what is known.

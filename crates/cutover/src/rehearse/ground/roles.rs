@@ -216,9 +216,59 @@ pub(super) async fn runner(
 
 #[cfg(test)]
 mod tests {
+    use cutover_postgres::sandbox::SandboxOptions;
     use cutover_postgres::session::{Session, Startup};
+    use testkit::Proxy;
+    use testkit::proxy::{Direction, Message, When};
 
     use super::*;
+    use crate::plan::select::Selection;
+    use crate::rehearse::{GroundRequest, Request, rehearse};
+    use crate::verify::SandboxProvider;
+
+    /// A role that comes while they are read, and becomes a member of another one that comes, is in nobody's way.
+    #[tokio::test]
+    async fn roles_are_read_as_they_are_at_one_moment() {
+        let database = testkit::database();
+        let project = crate::Project::embedded("p", &[("0001_a.sql", b"CREATE TABLE a (n int);")]).unwrap();
+        let sandbox = SandboxProvider::local(testkit::sandbox_options());
+        let programs =
+            SandboxOptions { bin_dir: Some(testkit::clients().folder), ..testkit::sandbox_options() };
+        let request = Request {
+            selection: Selection::default(),
+            ground: GroundRequest::default(),
+            full: false,
+            workload: None,
+        };
+        let through = async |proxy: &Proxy| {
+            let options = proxy.server().options(database.name());
+            rehearse(&project, Some(&options), &request, &sandbox, &programs).await
+        };
+        let proxy = Proxy::start(database.server());
+        through(&proxy).await.unwrap();
+        // Type and length come before the text, and a zero byte behind it.
+        let server: u32 = database.value("SHOW server_version_num").parse().unwrap();
+        let asked = members(server).len() + 6;
+        let is_asked = |message: &&Message| {
+            (message.direction, message.tag, message.length) == (Direction::Frontend, b'Q', asked)
+        };
+        let point = proxy.messages().iter().find(is_asked).unwrap().point(When::Before);
+        let proxy = Proxy::start(database.server());
+        let hold = proxy.hold(point);
+        let coming = async {
+            let waiting = tokio::task::spawn_blocking(move || {
+                hold.wait_reached();
+                hold
+            });
+            let _hold = waiting.await.unwrap();
+            let (group, member) = (testkit::role(""), testkit::role(""));
+            database.run(&format!("GRANT {} TO {}", group.name, member.name));
+            (group, member)
+        };
+        let (found, roles) = tokio::join!(through(&proxy), coming);
+        assert_eq!(found.unwrap().failed(), 0);
+        drop(roles);
+    }
 
     /// In the words of the server itself: from 16 on other ones than before.
     #[tokio::test]
