@@ -5,6 +5,8 @@ mod common;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -27,13 +29,11 @@ fn place() -> Place {
     let place = Place::new();
     place.write("cutover.toml", CONFIG);
     place.database().run(
-        "CREATE TABLE ran (at timestamptz DEFAULT clock_timestamp()); CREATE TABLE gate ();
+        "CREATE TABLE ran (at timestamptz DEFAULT clock_timestamp()); CREATE TABLE gate (); CREATE TABLE one AS SELECT 1 AS n;
          CREATE FUNCTION waits() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-             -- What was committed is seen a moment before this is given back.
-             IF NOT pg_try_advisory_xact_lock(1) THEN
-                 PERFORM pg_sleep(0.1);
-                 IF NOT pg_try_advisory_xact_lock(1) THEN RAISE EXCEPTION 'two at once'; END IF;
-             END IF;
+             -- Two at once cannot both have this. A row and no advisory lock: what was committed is seen a moment before such a lock is
+             -- given back.
+             PERFORM FROM one FOR UPDATE NOWAIT;
              INSERT INTO ran DEFAULT VALUES; LOCK TABLE gate IN ACCESS SHARE MODE;
          END $$",
     );
@@ -136,14 +136,56 @@ fn a_job_that_was_switched_off_stays_off() {
     place.database().run("UPDATE cutover_worker.job SET enabled = false");
     signal(&first, Signal::TERM);
     ended(first).ends_with(0);
-    let second = start(&place, &[]);
-    until(
-        &place,
-        "SELECT count(*) > 1 FROM pg_stat_activity WHERE application_name LIKE 'cutover worker%' AND datname = current_database()",
-    );
+    let mut second = start(&place, &[]);
+    let mut said = BufReader::new(second.stdout.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().contains(" begins"), "it has declared what it has to");
     assert_eq!(place.database().value("SELECT enabled FROM cutover_worker.job"), "f");
     signal(&second, Signal::TERM);
     ended(second).ends_with(0);
+}
+
+/// Asked to stop while somebody keeps it from beginning.
+#[test]
+fn a_worker_that_begins_ends_when_it_is_asked_to() {
+    let place = place();
+    let first = start(&place, &[]);
+    until(&place, "SELECT next_at IS NOT NULL FROM cutover_worker.lease");
+    signal(&first, Signal::TERM);
+    ended(first).ends_with(0);
+    let lock = place.database().hold("LOCK TABLE cutover_worker.meta");
+    let second = start(&place, &[]);
+    until(
+        &place,
+        "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name LIKE 'cutover worker%' AND datname = current_database()
+                    AND wait_event_type = 'Lock'",
+    );
+    signal(&second, Signal::TERM);
+    ended(second).ends_with(0);
+    drop(lock);
+}
+
+/// Its thread is kept from looking by a terminal that takes no more: it ends as everybody who is asked to, once it is let.
+#[test]
+fn a_worker_that_is_slow_to_look_at_a_signal_heeds_it_all_the_same() {
+    let place = place();
+    let (mut ours, mut terminal) = UnixStream::pair().unwrap();
+    terminal.set_nonblocking(true).unwrap();
+    while terminal.write(&[b'.'; 4096]).is_ok() {}
+    terminal.set_nonblocking(false).unwrap();
+    let mut command = place.command(&["worker", "--poll", "100ms"]);
+    let mut worker = command.stdout(OwnedFd::from(terminal)).spawn().unwrap();
+    drop(command);
+    // Declaring is the last that it does before it says that it begins.
+    until(&place, "SELECT count(*) = 1 FROM cutover_worker.job");
+    signal(&worker, Signal::TERM);
+    // Longer than a signal may be left alone where nothing is to be left behind (300 ms).
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(worker.try_wait().unwrap(), None, "it is not ended without a word");
+    let mut said = String::new();
+    ours.read_to_string(&mut said).unwrap();
+    assert!(said.contains(" begins"), "{said}");
+    assert!(said.ends_with("stopped: 0 done, 0 failed, 0 cut off\n"), "{said}");
+    ended(worker).ends_with(0);
 }
 
 #[test]

@@ -161,22 +161,20 @@ async fn work(
          SET LOCAL idle_in_transaction_session_timeout = {idle}"
     );
     session.execute(&begin).await?;
-    store::begin(session, &task.job, taken).await?;
     let sent = Instant::now();
+    let timed = |failure, cancelled| undone(failure, cancelled, sent.elapsed(), task.timeout);
+    store::begin(session, &task.job, taken).await.map_err(|failure| timed(failure, false))?;
     let (outcome, cancelled) = heard(around, session, command).await;
     let done = match outcome.result {
         Ok(done) => done,
-        Err(failure) => return Err(undone(failure, cancelled, sent.elapsed(), task.timeout)),
+        Err(failure) => return Err(timed(failure, cancelled)),
     };
     if outcome.status != TransactionStatus::InTransaction || outcome.tags.len() != 1 {
         let why = "its command is not one statement, or ended the transaction it was run in";
         return Err(Failure::Invalid(why.to_owned()).into());
     }
     let rows = done.rows_affected();
-    session
-        .execute(OURS_AGAIN)
-        .await
-        .map_err(|failure| undone(failure, cancelled, sent.elapsed(), task.timeout))?;
+    session.execute(OURS_AGAIN).await.map_err(|failure| timed(failure, cancelled))?;
     store::finish(session, &task.job, taken, rows.and_then(|rows| i64::try_from(rows).ok())).await?;
     let mut ends = session.pipeline(&["COMMIT", "DISCARD ALL"]).await.into_iter();
     let committed = ends.next().map(|outcome| outcome.result);

@@ -410,7 +410,9 @@ impl Engine<'_> {
                         () = tokio::time::sleep(keep.min(deadline.saturating_duration_since(Instant::now()))) => {}
                     }
                 };
-                if matches!(unless(self.keep(&mut session), end, token).await, Some(Ok(()))) {
+                // Whoever holds a lock on the tables lets go of it some time: what was cancelled is tried again.
+                let kept = unless(self.keep(&mut session), end, token).await;
+                if !matches!(kept, None | Some(Err(Failure::Lost(_)))) {
                     self.keeper = Some(session);
                 }
             }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -152,14 +152,13 @@ fn work(app: &App, arguments: &Arguments) -> Result<Exit, CliError> {
     let settings = arguments.settings(app);
     app.block_on(async |signals| {
         let target = signals.or_end(app.target(&project)).await?;
-        let (stop, has_begun) = (Stop::new(), AtomicBool::new(false));
-        let mut told = |event: &WorkerEvent| {
-            has_begun.store(true, Ordering::Relaxed);
-            tell(&app.output, event);
-        };
+        // What it runs is nothing to be left without a word, however late this thread looks: asked to stop it ends by itself.
+        signals.guard().store(true, Ordering::Relaxed);
+        let stop = Stop::new();
+        let mut told = |event: &WorkerEvent| tell(&app.output, event);
         let declaring = declaring(&project);
         let working = Box::pin(cutover_worker::run(&target.options, declaring, &settings, &stop, &mut told));
-        in_stages(&app.output, signals, &stop, &has_begun, working).await
+        in_stages(&app.output, signals, &stop, working).await
     })
 }
 
@@ -168,7 +167,6 @@ async fn in_stages(
     output: &Output,
     signals: &mut Signals,
     stop: &Stop,
-    has_begun: &AtomicBool,
     working: impl Future<Output = Result<cutover_worker::Summary, cutover_worker::WorkerError>>,
 ) -> Result<Exit, CliError> {
     let mut working = pin!(working);
@@ -184,9 +182,6 @@ async fn in_stages(
         }
         heard = heard.saturating_add(1);
         match heard {
-            1 if !has_begun.load(Ordering::Relaxed) => {
-                return Err(CliError::new(Exit::Interrupted, "interrupted before anything was run"));
-            }
             1 => output.remark("stopping: what runs is finished; once more cancels it"),
             2 => output.remark("cancelling what runs"),
             _ => {

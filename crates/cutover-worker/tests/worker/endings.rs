@@ -90,6 +90,37 @@ async fn a_look_that_waits_for_a_lock_does_not_keep_it_from_stopping() {
     drop(lock);
 }
 
+/// What keeps leases was cancelled once, as the tables were locked: it goes on when they are not any more, also where nothing more is begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_kept_again_once_the_tables_are_free() {
+    let database = prepared().await;
+    let gate = database.hold("LOCK TABLE gate");
+    schedule(&database, "a", "SELECT waits('a')");
+    let mut often = settings("w");
+    often.lease = std::time::Duration::from_millis(300);
+    let worker = start(&database.options(), often);
+    due(&database, "a").await;
+    until(&database, AT_GATE).await;
+    let lock = database.hold("LOCK TABLE cutover_worker.lease IN EXCLUSIVE MODE");
+    worker.asks_to_stop();
+    worker.tells(|event| matches!(event, WorkerEvent::Stopping { running: 1 })).await;
+    let kept =
+        "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%cutover_worker._keep(%'
+                   AND application_name LIKE 'cutover worker%' AND wait_event_type = 'Lock'";
+    until(&database, &format!("SELECT count(*) = 1 {kept}")).await;
+    let first = database.value(&format!("SELECT query_start {kept}"));
+    until(&database, &format!("SELECT count(*) = 1 {kept} AND query_start > timestamptz '{first}'")).await;
+    let until_then = database.value("SELECT until FROM cutover_worker.lease");
+    drop(lock);
+    until(
+        &database,
+        &format!("SELECT until > timestamptz '{until_then}' + interval '200 ms' FROM cutover_worker.lease"),
+    )
+    .await;
+    drop(gate);
+    assert_eq!(worker.ended().await.unwrap().done, 1);
+}
+
 /// The same while it waits for what runs and keeps its lease, and before it has begun.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_do_keeping_a_lease_and_beginning() {

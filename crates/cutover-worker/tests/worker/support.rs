@@ -31,12 +31,12 @@ pub(crate) async fn prepare(options: &ConnectOptions) {
     session
         .execute(
             "CREATE TABLE ran (job text, at timestamptz DEFAULT clock_timestamp()); CREATE TABLE gate ();
+             CREATE TABLE one (job text PRIMARY KEY);
              CREATE FUNCTION work(job text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-                 -- Two at once cannot both have this. What was committed is seen a moment before it is given back.
-                 IF NOT pg_try_advisory_xact_lock(hashtext($1)) THEN
-                     PERFORM pg_sleep(0.1);
-                     IF NOT pg_try_advisory_xact_lock(hashtext($1)) THEN RAISE EXCEPTION 'two at once'; END IF;
-                 END IF;
+                 -- Two at once cannot both have this. A row and no advisory lock: what was committed is seen a moment before such a
+                 -- lock is given back.
+                 PERFORM FROM one WHERE one.job OPERATOR(pg_catalog.=) $1 FOR UPDATE NOWAIT;
+                 IF NOT FOUND THEN INSERT INTO one VALUES ($1); END IF;
                  INSERT INTO ran VALUES ($1);
              END $$;
              CREATE FUNCTION waits(job text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
@@ -92,6 +92,14 @@ pub(crate) async fn ended(database: &Database, name: &str, count: u32) {
         ),
     )
     .await;
+}
+
+/// Waits until so many hundreds of runs are done. Each hundred has a patience of its own: how fast they are is the machine's.
+pub(crate) async fn hundreds_done(database: &Database, hundreds: u32) {
+    for hundred in 1..=hundreds {
+        let done = "SELECT count(*) FROM cutover_worker.run WHERE outcome = 'done'";
+        until(database, &format!("SELECT ({done}) >= {}", hundred * 100)).await;
+    }
 }
 
 /// Waits until a run waits at the gate.

@@ -29,14 +29,25 @@ CREATE FUNCTION witness.amiss() RETURNS text LANGUAGE sql AS $$
         (SELECT string_agg(job || ' twice for ' || scheduled, ', ')
            FROM (SELECT job, scheduled FROM cutover_worker.run WHERE outcome = 'done' GROUP BY 1, 2 HAVING count(*) > 1) d))
 $$;
--- Makes all that nobody runs just now due.
-CREATE FUNCTION witness.all_due() RETURNS void LANGUAGE sql AS $$
-    UPDATE cutover_worker.lease SET next_at = clock_timestamp(), seen_at = NULL WHERE run IS NULL;
-    SELECT pg_notify('cutover_worker', '');
-$$;
--- How many of the 8 were done again since the run of this number.
-CREATE FUNCTION witness.done_since(bigint) RETURNS bigint LANGUAGE sql AS $$
-    SELECT count(DISTINCT job) FROM cutover_worker.run WHERE id > $1 AND outcome = 'done'
+-- The last run before all were made due.
+CREATE TABLE witness.last (run bigint NOT NULL);
+-- Makes all due, if nobody runs one just now: whether they are. One that is at work, or was lost, might not come again for a minute.
+CREATE FUNCTION witness.all_due() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    before bigint := (SELECT coalesce(max(id), 0) FROM cutover_worker.run);
+    made bigint;
+BEGIN
+    UPDATE cutover_worker.lease SET next_at = clock_timestamp(), seen_at = NULL
+     WHERE run IS NULL AND NOT EXISTS (SELECT FROM cutover_worker.lease WHERE run IS NOT NULL);
+    GET DIAGNOSTICS made = ROW_COUNT;
+    PERFORM pg_notify('cutover_worker', '');
+    DELETE FROM witness.last;
+    INSERT INTO witness.last VALUES (before);
+    RETURN made = 8;
+END $$;
+-- How many of the 8 were done since then.
+CREATE FUNCTION witness.done_again() RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(DISTINCT job) FROM cutover_worker.run WHERE id > (SELECT run FROM witness.last) AND outcome = 'done'
 $$;
 -- While somebody holds this lock whoever tells the log of a match waits, without a limit: Spark's own would let them go on.
 CREATE FUNCTION witness.gate() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$

@@ -1,13 +1,14 @@
 //! A fresh install, a second run, and how the rows behave.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cutover::report::graph::ProjectGraph;
 use cutover::run::{EventKind, Outcome, RunEvent, Verdict};
 use cutover::verify::VerifyRequest;
 use cutover::{catalog, migrate};
-use testkit::Database;
+use testkit::proxy::{Direction, Message};
+use testkit::{Database, Proxy};
 
 use crate::support::{
     Answer, FALSE_CLAIMS, TABLES, applied, as_user, dump, fill, measured, not_held, system, up_to, whole,
@@ -66,13 +67,22 @@ fn assert_installed(database: &Database) {
     }
 }
 
-/// The summary: under a second.
+/// The summary: under a second. How long a server takes to answer is the machine's; how often it is asked is ours: 58 times for the 13
+/// statements, their records and what is looked at before and behind them.
 #[tokio::test]
-async fn the_four_files_take_less_than_a_second() {
+async fn the_four_files_take_three_sessions_and_few_questions() {
     let database = testkit::database();
-    let start = Instant::now();
-    applied(&system(), &database.options(), (Some("003"), 1), &mut |_: &_| {}).await;
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    let proxy = Proxy::start(database.server());
+    let through = proxy.server().options(database.name());
+    applied(&system(), &through, (Some("003"), 1), &mut |_: &_| {}).await;
+    assert_eq!(proxy.connections().len(), 3);
+    // The first one also looks at what takes a while, with questions of the extended protocol: as many as there is time for.
+    let is_question = |message: &Message| {
+        let is_timely = message.tag == b'Q' || message.tag == b'S' && message.connection > 0;
+        message.direction == Direction::Frontend && is_timely
+    };
+    let questions = proxy.messages().iter().filter(|message| is_question(message)).count();
+    assert!((13..80).contains(&questions), "{questions}");
 }
 
 /// Applies on two connections; calls `told` with the version of each migration that waits for a lock.
@@ -157,12 +167,14 @@ async fn the_dashboard_is_read_in_the_order_of_the_index() {
     let of_one = |sql: &str| as_user(&database, &user, sql);
     let asks: [&dyn Fn(&str) -> Answer; 2] = [&of_all, &of_one];
     for ask in asks {
-        let plan = ask(&format!("EXPLAIN {query}")).unwrap().concat().join("\n");
+        let plan = ask(&format!("EXPLAIN (ANALYZE, TIMING off) {query}")).unwrap().concat().join("\n");
         assert!(plan.contains("Index Scan using idx_tasks_user_id_created_at"), "{plan}");
         assert!(!plan.contains("Sort"), "{plan}");
-        let start = Instant::now();
+        // No row is read in vain: a hundred of this user's, of 250 and of 50,000.
+        let scan = plan.lines().find(|line| line.contains("Index Scan")).unwrap();
+        assert!(scan.contains("(actual rows=100 ") || scan.contains("(actual rows=100.00 "), "{plan}");
+        assert!(!plan.contains("Rows Removed"), "{plan}");
         assert_eq!(ask(&query).unwrap().len(), 100);
-        assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
     }
 }
 
