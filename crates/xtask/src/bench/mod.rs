@@ -13,6 +13,7 @@ mod lint;
 mod measure;
 mod peers;
 mod rehearse;
+mod spark;
 
 use std::path::PathBuf;
 
@@ -64,7 +65,7 @@ pub(crate) fn server_with(cache: &str, on_disk: bool) -> Result<Sandbox, Failure
 
 /// Runs the benches named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
-    let all: [(&str, Bench); 12] = [
+    let all: [(&str, Bench); 13] = [
         ("apply-tables", apply::tables),
         ("apply-chains", apply::chains),
         ("apply-trivial", apply::trivial),
@@ -77,6 +78,7 @@ pub(crate) fn run(names: &[&str]) -> Result<(), Failure> {
         ("large-file", large_file::run),
         ("rehearse", rehearse::run),
         ("align", align::run),
+        ("spark", spark::run),
     ];
     for name in names {
         if !all.iter().any(|(known, _)| known == name) {

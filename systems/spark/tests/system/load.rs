@@ -6,18 +6,12 @@ use cutover_postgres::session::{Session, Startup};
 
 use crate::support::Spark;
 
-/// So many men and women who wait, of all ages, over some hundred miles.
+const CROWDS: &str = include_str!("../crowd.sql");
+
 fn crowd(men: u32, women: u32) -> Spark {
     let spark = Spark::with(0);
-    spark.0.run(&format!(
-        "SELECT setseed(0.5);
-         INSERT INTO profiles (id, name, age, gender, is_online, latitude, longitude)
-         SELECT gen_random_uuid(), g, 18 + (random() * 42)::int, g, true, 40 + random() * 5, -75 + random() * 5
-           FROM (SELECT 'male' AS g FROM generate_series(1, {men}) UNION ALL SELECT 'female' FROM generate_series(1, {women})) p;
-         INSERT INTO user_preferences (user_id, min_age, max_age, max_distance)
-         SELECT id, greatest(18, age - 5), age + 5, 20 + random() * 80 FROM profiles WHERE random() < 0.9"
-    ));
-    spark.0.run("SELECT count(queue_join(id)) FROM profiles");
+    spark.0.run(CROWDS);
+    spark.0.run(&format!("SELECT crowd.joins({men}, {women})"));
     spark
 }
 
@@ -83,15 +77,8 @@ struct Cost {
 /// With so many who wait and so many miles that they would go.
 async fn tick(people: u32, miles: u32) -> Cost {
     let spark = Spark::with(0);
-    // Written directly: joining by the thousands is not what is measured. All tiers have more than a tick takes.
-    spark.0.run(&format!(
-        "INSERT INTO profiles (id, name, age, gender, is_online, latitude, longitude)
-         SELECT gen_random_uuid(), '', 18 + n % 42, CASE n % 2 WHEN 0 THEN 'male' ELSE 'female' END, true, 40 + n % 97 / 20.0, -75 + n % 89 / 20.0
-           FROM generate_series(1, {people}) n;
-         INSERT INTO user_preferences (user_id, min_age, max_age, max_distance) SELECT id, age - 5, age + 5, {miles} FROM profiles;
-         INSERT INTO matching_queue (user_id, status, fairness_score, spin_gender, spin_age, spin_latitude, spin_longitude)
-         SELECT id, 'queue_waiting', random() * 400, gender, age, latitude, longitude FROM profiles"
-    ));
+    spark.0.run(CROWDS);
+    spark.0.run(&format!("SELECT crowd.waits({people}, {miles})"));
     spark.0.run("VACUUM ANALYZE");
     let mut session = Session::connect(&spark.0.options(), &Startup::default()).await.unwrap();
     let mut least = Cost { rows: f64::INFINITY, seconds: f64::INFINITY };
