@@ -123,10 +123,10 @@ fn has_unknown_base<'a>(world: &World<'a>, found: ClassRef<'a>, seen: &mut Vec<C
     })
 }
 
-/// Whether a base is one of Django's that is no model: its models are read with the files, or stand in applications of `django.contrib`.
+/// Whether a base is one of Django's that is no model: its models are called so, or stand in applications of `django.contrib`.
 fn is_of_django(path: &str) -> bool {
     let of_an_application = path.starts_with("django.contrib.") && path.contains(".models.");
-    path.starts_with("django.") && !of_an_application || path.starts_with("models.")
+    path.starts_with("django.") && !of_an_application && !path.ends_with("Model")
 }
 
 fn is_model_at(world: &World<'_>, file: usize, class: &Class) -> bool {

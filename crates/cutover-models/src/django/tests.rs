@@ -498,7 +498,7 @@ fn what_may_be_otherwise_than_it_stands_is_open() {
 /// A class whose base is in no file may be a model: its table is held against nothing. What Django has itself besides models is none.
 #[test]
 fn what_may_be_a_model_is_not_in_no_model() {
-    let text = "from elsewhere.models import Entry as AbstractEntry\nfrom django.views import View\n\
+    let text = "from elsewhere.models import Entry as AbstractEntry\nfrom django.views import View\nfrom django.db.models.base import Model as BaseModel\n\
 class Entry(AbstractEntry):\n    class Meta(AbstractEntry.Meta):\n        abstract = False\n\
 class Plain(AbstractEntry):\n    pass\n\
 class Third(AbstractEntry):\n    class Meta:\n        db_table = 'third'\n\
@@ -506,18 +506,20 @@ class Base(AbstractEntry):\n    class Meta:\n        abstract = True\n\
 class Heir(Base):\n    pass\n\
 class Computed(AbstractEntry):\n    class Meta:\n        db_table = name_of('x')\n\
 class Known(models.Model):\n    pass\n\
+class Based(BaseModel):\n    n = models.IntegerField()\n\
+class Bare(BaseModel):\n    pass\n\
 class Page(View):\n    pass\n\
 class Error(Exception):\n    pass\n\
 class Concatenate(models.Expression):\n    output_field = models.JSONField()\n\
 class Sum(models.Func):\n    output_field = models.IntegerField()\n";
     let models = shop(text);
     let tables: Vec<&str> = models.tables.iter().map(|table| table.name.as_str()).collect();
-    assert_eq!(tables, ["shop_known"]);
+    assert_eq!(tables, ["shop_known", "shop_based"]);
     let one = |(_, says): &(crate::Place, crate::model::Unsaid)| {
         if says.a_table { "*".to_owned() } else { says.more.join(" ") }
     };
     let unsaid: Vec<String> = models.unsaid.iter().map(one).collect();
-    assert_eq!(unsaid, ["shop_entry", "shop_plain", "third", "shop_heir", "*", "shop_error"]);
+    assert_eq!(unsaid, ["shop_entry", "shop_plain", "third", "shop_heir", "*", "shop_bare", "shop_error"]);
     let named = models.unsupported.iter().any(|one| one.what.contains("Computed"));
     assert!(named, "{:?}", models.unsupported);
 }

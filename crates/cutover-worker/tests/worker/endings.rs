@@ -2,7 +2,10 @@
 
 use cutover_worker::{RunOutcome, WorkerEvent};
 
+use testkit::{Database, Holder};
+
 use crate::support::{AT_GATE, due, ended, prepared, ran, runs, schedule, settings, start, until};
+use crate::working::Working;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn asked_once_it_finishes_what_runs_and_takes_nothing_more() {
@@ -48,28 +51,40 @@ async fn asked_twice_it_cancels_what_runs_which_another_worker_runs_again() {
     assert_eq!((runs(&database)[1].as_str(), ran(&database).as_str()), ("a 2 done", "1"));
 }
 
+/// A run that lasts as long as the gate is held, by a worker that keeps its lease often.
+async fn long_run(database: &Database) -> (Holder, Working) {
+    let gate = database.hold("LOCK TABLE gate");
+    schedule(database, "a", "SELECT waits('a')");
+    let mut often = settings("w");
+    often.lease = std::time::Duration::from_millis(300);
+    let worker = start(&database.options(), often);
+    due(database, "a").await;
+    until(database, AT_GATE).await;
+    (gate, worker)
+}
+
+/// The lease that there is, which ends at the time given, is kept.
+async fn is_kept(database: &Database, until_then: &str) {
+    let kept = format!(
+        "SELECT until > timestamptz '{until_then}' + interval '200 ms' AND worker = 'w' FROM cutover_worker.lease"
+    );
+    until(database, &kept).await;
+}
+
+const UNTIL: &str = "SELECT until FROM cutover_worker.lease";
+
 /// Leases of long runs are kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_kept_as_long_as_its_run_takes() {
     let database = prepared().await;
-    let gate = database.hold("LOCK TABLE gate");
-    schedule(&database, "a", "SELECT waits('a')");
-    let mut often = settings("w");
-    often.lease = std::time::Duration::from_millis(300);
-    let worker = start(&database.options(), often);
-    due(&database, "a").await;
-    until(&database, AT_GATE).await;
-    let until_then = database.value("SELECT until FROM cutover_worker.lease");
-    until(&database, &format!("SELECT until > timestamptz '{until_then}' + interval '200 ms' AND worker = 'w' FROM cutover_worker.lease")).await;
+    let (gate, worker) = long_run(&database).await;
+    let until_then = database.value(UNTIL);
+    is_kept(&database, &until_then).await;
     // Also while it winds down.
     worker.asks_to_stop();
     worker.tells(|event| matches!(event, WorkerEvent::Stopping { .. })).await;
-    let until_then = database.value("SELECT until FROM cutover_worker.lease");
-    until(
-        &database,
-        &format!("SELECT until > timestamptz '{until_then}' + interval '200 ms' FROM cutover_worker.lease"),
-    )
-    .await;
+    let until_then = database.value(UNTIL);
+    is_kept(&database, &until_then).await;
     drop(gate);
     assert_eq!(worker.ended().await.unwrap().done, 1);
 }
@@ -94,13 +109,7 @@ async fn a_look_that_waits_for_a_lock_does_not_keep_it_from_stopping() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_kept_again_once_the_tables_are_free() {
     let database = prepared().await;
-    let gate = database.hold("LOCK TABLE gate");
-    schedule(&database, "a", "SELECT waits('a')");
-    let mut often = settings("w");
-    often.lease = std::time::Duration::from_millis(300);
-    let worker = start(&database.options(), often);
-    due(&database, "a").await;
-    until(&database, AT_GATE).await;
+    let (gate, worker) = long_run(&database).await;
     let lock = database.hold("LOCK TABLE cutover_worker.lease IN EXCLUSIVE MODE");
     worker.asks_to_stop();
     worker.tells(|event| matches!(event, WorkerEvent::Stopping { running: 1 })).await;
@@ -110,13 +119,9 @@ async fn a_lease_is_kept_again_once_the_tables_are_free() {
     until(&database, &format!("SELECT count(*) = 1 {kept}")).await;
     let first = database.value(&format!("SELECT query_start {kept}"));
     until(&database, &format!("SELECT count(*) = 1 {kept} AND query_start > timestamptz '{first}'")).await;
-    let until_then = database.value("SELECT until FROM cutover_worker.lease");
+    let until_then = database.value(UNTIL);
     drop(lock);
-    until(
-        &database,
-        &format!("SELECT until > timestamptz '{until_then}' + interval '200 ms' FROM cutover_worker.lease"),
-    )
-    .await;
+    is_kept(&database, &until_then).await;
     drop(gate);
     assert_eq!(worker.ended().await.unwrap().done, 1);
 }
@@ -125,13 +130,7 @@ async fn a_lease_is_kept_again_once_the_tables_are_free() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_do_keeping_a_lease_and_beginning() {
     let database = prepared().await;
-    let gate = database.hold("LOCK TABLE gate");
-    schedule(&database, "a", "SELECT waits('a')");
-    let mut often = settings("w");
-    often.lease = std::time::Duration::from_millis(300);
-    let worker = start(&database.options(), often);
-    due(&database, "a").await;
-    until(&database, AT_GATE).await;
+    let (gate, worker) = long_run(&database).await;
     let lock = database.hold("LOCK TABLE cutover_worker.lease IN EXCLUSIVE MODE");
     let two_wait = WAITS.replace("count(*) = 1", "count(*) = 2");
     until(&database, &two_wait).await;

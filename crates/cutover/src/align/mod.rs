@@ -116,9 +116,13 @@ fn without_secrets(differences: &mut [Difference], not_compared: &mut [NotCompar
 /// The same of what is not understood. A column is called what it is called: its type is to be seen, but for what is written out there.
 fn not_understood(what: &str) -> String {
     let starred = without_passwords(what);
+    // Where a text in three quotes ends is not looked for.
+    let is_long = |code: &str| ["\"\"\"", "'''"].iter().any(|quotes| code.contains(quotes));
     match what.split_once(": ") {
         Some((of, code)) if starred != what && OF_CODE.iter().any(|begin| of.starts_with(begin)) => {
-            format!("{of}: {}", without_literals(&without_passwords(code)))
+            let code =
+                if is_long(code) { "***".to_owned() } else { without_literals(&without_passwords(code)) };
+            format!("{of}: {code}")
         }
         _ => starred,
     }

@@ -215,6 +215,7 @@ async fn passwords_are_told_of_neither_side() {
         place(1),
         "the type of A.password: Encrypted(Text, \"hunter2x\", 'hunter\\'2x', 24, KEY2)",
     );
+    models.unsupported(place(1), "the type of A.secret: Kept(\"\"\"a\"hunter2x\"b\"\"\")");
     models.unsupported(place(1), "the base OAuthToken of Token: it is in no file");
     let alignment = aligned(&models, &there).await;
     assert_eq!(told(&alignment).len(), 3, "{alignment:?}");
